@@ -2,13 +2,13 @@
 //
 // The front door of reactor/. Includes the vocabulary of the module: System, Io, AlignedBuffer.
 //
-// The loop (poll): completions and ready tasks within a budget (64 tasks or 50 us), inbox, timers, hooks (the log seals and queues
-// its writes), one slice of background work, one enter() that submits and collects. Idle: sleeps inside enter().
+// The loop (poll): completions and ready tasks within a budget (64 tasks or 50 us), inbox, timers, hooks (the log seals and
+// queues its writes), one slice of background work, one enter() that submits and collects. Idle: sleeps inside enter().
 // Invariants:
-//   Reactor-I1 Tasks, completions, timers, hooks and messages run on the reactor's thread, one at a time, from the loop's top level.
-//   Reactor-I2 A message posted is run exactly once, in post order per posting thread. post() to a sleeping reactor wakes it once.
-//   Reactor-I3 Background tasks run after log submission, one slice per loop: 50 us while foreground work waits, else 200 us.
-//   Reactor-I4 A reactor is destroyed with nothing in flight, no task group open and an empty inbox.
+//   Reactor-I1 Tasks, completions, timers, hooks and messages run on the reactor's thread, one at a time, from the loop's top
+//   level. Reactor-I2 A message posted is run exactly once, in post order per posting thread. post() to a sleeping reactor
+//   wakes it once. Reactor-I3 Background tasks run after log submission, one slice per loop: 50 us while foreground work waits,
+//   else 200 us. Reactor-I4 A reactor is destroyed with nothing in flight, no task group open and an empty inbox.
 // Thread: the reactor's own, but where a call says any thread.
 #pragma once
 
@@ -98,8 +98,8 @@ struct ReactorCounters {
   std::uint64_t stalls = 0;
   std::uint64_t stall_ns_max = 0;
   std::uint64_t background_slices = 0;
-  std::uint64_t wakes_sent = 0;      ///< By posters to this reactor.
-  std::uint64_t wakes_elided = 0;    ///< Posts that found it awake.
+  std::uint64_t wakes_sent = 0;    ///< By posters to this reactor.
+  std::uint64_t wakes_elided = 0;  ///< Posts that found it awake.
 };
 
 class Reactor final : public detail::Executor {
@@ -118,12 +118,12 @@ class Reactor final : public detail::Executor {
   std::uint64_t now_ns() const noexcept { return system_.now_ns(); }
   const ReactorCounters& counters() const noexcept { return counters_; }
 
-  // --- any thread ---
+  // --- any thread; the caller keeps the reactor alive until the call returns ---
   void post(Message& message) noexcept;
   void schedule(std::coroutine_handle<> handle) override;  ///< Resumes it here. On this reactor: appended to the ready queue.
 
   // --- the loop ---
-  /// Runs the loop until stop(). Makes this reactor the thread's current one.
+  /// Runs the loop until stop() and until nothing is ready or in flight. Makes this reactor the thread's current one.
   void run();
   void stop() noexcept;  ///< Any thread.
   /// One pass without sleeping. True if anything ran or is ready to run. For the simulator and for donated threads.
@@ -193,13 +193,24 @@ class Reactor final : public detail::Executor {
  private:
   friend class Timer;
 
+  class CurrentScope;
+
+  bool pass(bool may_sleep);
   bool run_ready();
   bool run_messages();
   bool run_timers();
   bool run_background();
   bool dispatch_completions();
+  void run_hooks();
   void prepare_waiting();
+  bool has_foreground_work() const noexcept;
+  void enter_without_waiting();
+  void sleep_until_event();
+  void collect();
   void resume(std::coroutine_handle<> handle);
+  void check_stall(std::uint64_t duration_ns);
+  Task<Status> transfer(Op op, Fd file, std::uint64_t offset, std::byte* buffer, std::uint64_t bytes);
+  Task<Status> sync_once(Op op, Fd file);
   bool inbox_is_empty() const noexcept { return inbox_.load(std::memory_order_acquire) == nullptr; }
 
   System& system_;
@@ -213,11 +224,15 @@ class Reactor final : public detail::Executor {
   std::uint64_t background_deadline_ns_ = 0;
   std::multimap<std::uint64_t, Timer*> timers_;
   std::vector<LoopHook*> hooks_;
-  std::deque<Entry> waiting_;  // Chains that found no room, in order.
+  std::deque<Entry> waiting_;     // Chains that found no room, in order.
+  std::deque<Reaped> completed_;  // Collected by the last enter, dispatched by the next pass.
 
-  std::atomic<Message*> inbox_{nullptr};  // Newest first; taken whole and reversed.
+  // Written by other threads: kept off the lines above.
+  alignas(64) std::atomic<Message*> inbox_{nullptr};  // Newest first; taken whole and reversed.
   std::atomic<bool> sleeping_{false};
   std::atomic<bool> stopping_{false};
+  std::atomic<std::uint64_t> wakes_sent_{0};
+  std::atomic<std::uint64_t> wakes_elided_{0};
 };
 
 /// Detached tasks that their owner joins. Destroying a group that was not joined is a bug.
@@ -304,7 +319,8 @@ class Event {
   std::vector<std::coroutine_handle<>> waiters_;
 };
 
-/// A thread that makes its Io and reactor, runs it, and is joined by stop(). start() returns once the loop runs or why it cannot.
+/// A thread that makes its Io and reactor, runs it, and is joined by stop(). start() returns once the loop runs or why it
+/// cannot.
 class ReactorThread {
  public:
   static Outcome<std::unique_ptr<ReactorThread>> start(System& system, std::uint32_t index, const IoOptions& io,
