@@ -1,0 +1,169 @@
+// Runtime and Database: the front door of the engine for ordinary threads.
+//
+//   auto runtime = penstock::Runtime::start({.reactors = 2});
+//   auto db = penstock::Database::open(*runtime, "/data/orders", {});
+//   auto orders = db->open_or_create_family("orders").get();
+//   db->put(*orders, "key", "value").get();
+//
+// Every call that works on data returns a future at once; many may be in flight; get() blocks a thread, never a reactor. Commits of one
+// thread to one shard are applied in the order of their calls.
+// Threads: all calls may be made from any thread at any time, but for close() and destruction, which are one thread's.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "penstock/batch.h"
+#include "penstock/family.h"
+#include "penstock/future.h"
+#include "penstock/metrics.h"
+#include "penstock/options.h"
+#include "penstock/shard.h"
+#include "penstock/status.h"
+#include "penstock/task.h"
+#include "penstock/types.h"
+
+namespace penstock {
+
+namespace detail {
+class RuntimeCore;
+class DatabaseCore;
+}  // namespace detail
+
+/// The reactors: threads, rings, memory. Several databases may share one. Close them before it goes.
+class Runtime {
+ public:
+  /// Errors: invalid_argument (an option, by name), not_supported (io_uring demanded and refused: the text says by what), io_error.
+  static Outcome<Runtime> start(const RuntimeOptions& options = {});
+  Runtime(Runtime&&) noexcept;
+  Runtime& operator=(Runtime&&) noexcept;
+  ~Runtime();  ///< Stops and joins the threads once no database uses them.
+
+  std::uint32_t reactors() const noexcept;
+  /// "io_uring (single_issuer, defer_taskrun)", or what is used instead and why.
+  std::string io_backend() const;
+  const std::shared_ptr<detail::RuntimeCore>& core() const noexcept { return core_; }
+
+ private:
+  explicit Runtime(std::shared_ptr<detail::RuntimeCore> core) noexcept;
+  std::shared_ptr<detail::RuntimeCore> core_;
+};
+
+struct CommitResult {
+  Status status;
+  Sequence last_sequence = 0;  ///< Of the commit on its shard, if ok.
+  Batch batch;                 ///< The batch, cleared, with its memory, for reuse.
+  explicit CommitResult(Status result = {}) noexcept : status(result) {}
+};
+
+struct FamilyInfo {
+  std::string name;
+  FamilyId id = 0;
+  FamilyOptions options;
+};
+
+class Database {
+ public:
+  /// Opens the database in `directory`, or makes it. Returns after recovery. Blocks. Errors, each naming path and place:
+  /// not_found, already_exists, invalid_argument (options; a folder that is not a database), busy (another process has it), corruption,
+  /// not_supported (a newer format), permission, no_space, io_error, would_block (on a reactor).
+  static Outcome<Database> open(Runtime& runtime, const std::string& directory, const DatabaseOptions& options = {});
+  Database(Database&&) noexcept;
+  Database& operator=(Database&&) noexcept;
+  ~Database();  ///< close().
+
+  /// Waits for accepted calls, writes and syncs the logs, marks the database clean. Calls not yet accepted answer `closed`.
+  /// On a reactor: would_block.
+  Status close();
+
+  // --- column families; one synced commit each ---
+  Future<Outcome<Family>> create_family(std::string name, FamilyOptions options = {});  ///< already_exists
+  Future<Outcome<Family>> open_family(std::string name);                                ///< not_found
+  Future<Outcome<Family>> open_or_create_family(std::string name, FamilyOptions options = {});
+  /// Data is hidden at once and its space freed later; handles answer `dropped`.
+  Future<Outcome<bool>> drop_family(std::string name);
+  Future<Outcome<bool>> rename_family(std::string from, std::string to);
+  Future<Outcome<std::vector<FamilyInfo>>> list_families();
+
+  // --- data ---
+  Future<Status> put(const Family& family, Bytes key, Bytes value, const CommitOptions& options = {});
+  Future<Status> remove(const Family& family, Bytes key, const CommitOptions& options = {});
+  Future<Result<std::string>> get(const Family& family, Bytes key);
+  Future<Result<bool>> contains(const Family& family, Bytes key);
+  /// In key order over all shards of the family; consistent per shard.
+  Future<Result<ScanResult>> scan(const Family& family, ScanOptions options);
+
+  /// Applies a batch of one shard atomically. Over several shards: `invalid_argument` (not built yet), whichever reactors they are on.
+  Future<CommitResult> commit(Batch batch, const CommitOptions& options = {});
+  /// `would_block` instead of waiting for credit of a shard whose inbox is full; the batch comes back unchanged then.
+  Future<CommitResult> try_commit(Batch batch, const CommitOptions& options = {});
+  /// Applies each shard's part atomically, and no more than that: after an error or a crash some parts may be there and others not.
+  /// The first error is returned.
+  Future<CommitResult> write_each(Batch batch, const CommitOptions& options = {});
+
+  /// Carries everything committed so far into the trees; resolves when that is durable.
+  Future<Status> flush();
+
+  /// Runs `function(Shard&, arguments...)`, a coroutine that returns Task<T>, on the shard's reactor. Arguments are copied.
+  template <typename T, typename... Parameters, typename... Arguments>
+  Future<T> run_on(ShardId shard, Task<T> (*function)(Shard&, Parameters...), Arguments... arguments);
+
+  // --- looking at it ---
+  std::uint32_t shard_count() const noexcept;
+  const std::string& directory() const noexcept;
+  const RecoveryReport& recovery() const noexcept;
+  Future<Metrics> metrics();
+  /// Walks every reachable page; compares counts and space. The first damage as `corruption` with its place.
+  Future<Outcome<VerifyReport>> verify();
+
+ private:
+  explicit Database(std::shared_ptr<detail::DatabaseCore> core) noexcept;
+  /// A call on its way to a shard; run() is on the shard's reactor.
+  class ShardCall {
+   public:
+    virtual ~ShardCall() = default;
+    virtual Task<> run(Shard& shard) = 0;
+    virtual void refuse(Status status) = 0;  ///< Instead of run(): closed.
+  };
+  template <typename T>
+  static T refused(Status status);
+  void post_call(ShardId shard, std::unique_ptr<ShardCall> call);
+  friend class detail::DatabaseCore;
+
+  std::shared_ptr<detail::DatabaseCore> core_;
+};
+
+template <typename T>
+T Database::refused(Status status) {
+  if constexpr (std::is_constructible_v<T, Status>) {
+    return T(status);
+  } else if constexpr (std::is_constructible_v<T, std::unexpected<Status>>) {
+    return T(std::unexpected(status));
+  } else {
+    static_assert(std::is_constructible_v<T, std::unexpected<Failure>>, "a call on a shard answers with a status of some kind");
+    return T(std::unexpected(Failure(status, "the database is closed")));
+  }
+}
+
+template <typename T, typename... Parameters, typename... Arguments>
+Future<T> Database::run_on(ShardId shard, Task<T> (*function)(Shard&, Parameters...), Arguments... arguments) {
+  struct Call final : ShardCall {
+    Task<T> (*function)(Shard&, Parameters...);
+    std::tuple<Arguments...> arguments;
+    Promise<T> promise;
+    Call(Task<T> (*called)(Shard&, Parameters...), Arguments... copied) : function(called), arguments(std::move(copied)...) {}
+    Task<> run(Shard& on) override {
+      T value = co_await std::apply([&](auto&... each) { return function(on, each...); }, arguments);
+      promise.fulfill(std::move(value));
+    }
+    void refuse(Status status) override { promise.fulfill(refused<T>(status)); }
+  };
+  auto call = std::make_unique<Call>(function, std::move(arguments)...);
+  Future<T> future = call->promise.future();
+  post_call(shard, std::move(call));
+  return future;
+}
+
+}  // namespace penstock

@@ -1,0 +1,81 @@
+// Metrics: what the engine did since it was opened, summed over reactors or shards. Plain numbers; taking them costs one message per
+// reactor.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace penstock {
+
+struct Metrics {
+  // Commits and reads.
+  std::uint64_t commits = 0;
+  std::uint64_t operations = 0;
+  std::uint64_t gets = 0;
+  std::uint64_t gets_from_disk = 0;  ///< Gets that had to wait for a page.
+  std::uint64_t scans = 0;
+  // Log.
+  std::uint64_t log_groups = 0;
+  std::uint64_t log_appended_bytes = 0;
+  std::uint64_t log_written_bytes = 0;
+  std::uint64_t log_syncs = 0;
+  std::uint64_t log_bytes_in_use = 0;
+  std::uint64_t log_segments_late = 0;
+  std::uint64_t log_resumed_writes = 0;
+  // Flush, tree, space.
+  std::uint64_t flushes = 0;
+  std::uint64_t flush_ns = 0;
+  std::uint64_t page_bytes_written = 0;
+  std::uint64_t pages_written = 0;
+  std::uint64_t pages_read = 0;
+  std::uint64_t cache_hits = 0;
+  std::uint64_t cache_misses = 0;
+  std::uint64_t zones_cleaned = 0;
+  std::uint64_t space_file_bytes = 0;
+  std::uint64_t space_live_bytes = 0;
+  std::uint64_t space_free_bytes = 0;
+  std::uint64_t space_pinned_bytes = 0;
+  std::uint64_t space_garbage_bytes = 0;
+  // Memory and back-pressure.
+  std::uint64_t memtable_bytes = 0;
+  std::uint64_t cache_bytes = 0;
+  std::uint64_t delayed_commits = 0;   ///< Commits that waited for back-pressure.
+  std::uint64_t delayed_ns = 0;        ///< Time they waited.
+  std::uint64_t delayed_ns_max = 0;
+  // Input and output.
+  std::uint64_t syncs = 0;             ///< fdatasync and fsync entries of every kind.
+  std::uint64_t enters = 0;            ///< io_uring_enter calls, or their counterpart.
+  std::uint64_t entries = 0;           ///< Submission entries.
+  std::uint64_t write_bytes = 0;
+  std::uint64_t read_bytes = 0;
+  std::uint64_t wakes_sent = 0;
+  std::uint64_t wakes_elided = 0;
+  std::uint64_t stalls = 0;            ///< Tasks that ran longer than 2 ms.
+  std::uint32_t reactors = 0;
+  std::uint32_t poisoned_logs = 0;
+  std::string io_backend;              ///< Of reactor 0; why, if it is not io_uring.
+};
+
+/// What recovery found and did at open.
+struct RecoveryReport {
+  bool created = false;
+  bool clean = false;                ///< The last close was clean.
+  std::uint32_t epoch = 0;
+  std::uint32_t logs = 0;
+  std::uint64_t log_bytes = 0;
+  std::uint64_t records = 0;
+  std::uint64_t operations = 0;      ///< Replayed.
+  std::uint32_t torn_tails = 0;      ///< Logs that ended in an unfinished group.
+  std::uint64_t duration_ns = 0;
+};
+
+/// What verify() walked.
+struct VerifyReport {
+  std::uint64_t families = 0;
+  std::uint64_t pages = 0;
+  std::uint64_t entries = 0;
+  std::uint64_t live_bytes = 0;
+};
+
+}  // namespace penstock
