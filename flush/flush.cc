@@ -1,0 +1,203 @@
+#include "flush/flush.h"
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "base/assert.h"
+#include "flush/merge_sources.h"
+
+namespace penstock::flush {
+
+namespace {
+
+/// A pass moves the live pages of at most this many zones: bounds what one pass reads, and how much longer moves make it.
+constexpr std::size_t kZonesMovedMax = 64;
+
+}  // namespace
+
+/// What one pass collects on its way to the superblock.
+struct Flusher::Pass {
+  PassInput input;
+  Roots roots;                            // As they will be published.
+  std::set<FamilyId> changed;             // Families whose root differs, to be written to the roots tree.
+  std::map<FamilyId, MoveKeys> moves;     // Sorted keys to move, by family.
+  btree::ChildPointer roots_root;
+  btree::MergeStats stats;
+};
+
+Task<Status> Flusher::load_roots() {
+  roots_.clear();
+  btree::PageStore::ReadPin pin = store_.pin_current();
+  btree::Cursor cursor(store_, store_.current().roots, btree::kRootsFamily);
+  PENSTOCK_CO_TRY(co_await cursor.seek(Bytes{}));
+  while (cursor.valid()) {
+    const Result<btree::FamilyRoot> decoded = btree::decode_family_root(cursor.key(), cursor.value());
+    if (!decoded.has_value()) {
+      co_return decoded.error();
+    }
+    roots_[decoded->family] = decoded->root;
+    PENSTOCK_CO_TRY(co_await cursor.next());
+  }
+  co_return Status::ok();
+}
+
+btree::ChildPointer Flusher::root_of(FamilyId family) const noexcept {
+  const auto found = roots_.find(family);
+  return found == roots_.end() ? btree::ChildPointer{} : found->second;
+}
+
+std::vector<FamilyId> Flusher::families() const {
+  std::vector<FamilyId> result;
+  result.reserve(roots_.size());
+  for (const auto& [family, root] : roots_) {
+    result.push_back(family);
+  }
+  return result;
+}
+
+Task<Status> Flusher::run(PassInput input, wal::Log* log) {
+  const std::uint64_t began_ns = reactor_.now_ns();
+  const Status status = co_await run_pass(input, log);
+  if (status.is_ok()) {
+    ++counters_.passes;
+    counters_.duration_ns += reactor_.now_ns() - began_ns;
+    if (input.memtable != nullptr) {
+      counters_.entries += input.memtable->entry_count();
+    }
+  }
+  co_return status;
+}
+
+Task<Status> Flusher::run_pass(PassInput input, wal::Log* log) {
+  PENSTOCK_CO_TRY(store_.failure());
+  Pass pass;
+  pass.input = input;
+  pass.roots = roots_;
+  pass.roots_root = store_.current().roots;
+  store_.begin_pass();
+  Status status = co_await plan_moves(pass);
+  if (status.is_ok()) {
+    status = co_await merge_families(pass);
+  }
+  if (status.is_ok()) {
+    status = co_await free_dropped(pass);
+  }
+  if (status.is_ok()) {
+    status = co_await merge_roots(pass);
+  }
+  if (status.is_ok() && log != nullptr) {
+    // Flush-I1.
+    status = co_await log->make_durable({.epoch = input.applied.epoch, .offset = input.applied.offset});
+  }
+  if (!status.is_ok()) {
+    co_await store_.abandon();
+    co_return status;
+  }
+  PENSTOCK_CO_TRY(co_await store_.publish(input.applied, pass.roots_root));
+  roots_ = std::move(pass.roots);  // Flush-I2: nothing suspends between the publication and this.
+  counters_.moved_bytes += pass.stats.bytes_moved;
+  co_return Status::ok();
+}
+
+Task<Status> Flusher::plan_moves(Pass& pass) {
+  std::vector<btree::Address> zones = store_.choose_zones_to_clean(pass.input.urgent);
+  if (zones.size() > kZonesMovedMax) {
+    zones.resize(kZonesMovedMax);
+  }
+  for (const btree::Address zone : zones) {
+    const Result<std::vector<btree::PageStore::Candidate>> candidates = co_await store_.list_zone(zone);
+    if (!candidates.has_value()) {
+      co_return candidates.error();
+    }
+    for (const btree::PageStore::Candidate& candidate : *candidates) {
+      pass.moves[candidate.family].push_back(candidate.first_key);
+    }
+    if (reactor_.background_slice_over()) {
+      co_await reactor_.background_slice();
+    }
+  }
+  for (auto& [family, keys] : pass.moves) {
+    std::ranges::sort(keys);
+    keys.erase(std::ranges::unique(keys).begin(), keys.end());
+  }
+  store_.set_evacuated(std::move(zones));
+  co_return Status::ok();
+}
+
+Task<Status> Flusher::merge_families(Pass& pass) {
+  std::set<FamilyId> families;
+  if (pass.input.memtable != nullptr) {
+    const std::vector<FamilyId> written = pass.input.memtable->families();
+    families.insert(written.begin(), written.end());
+  }
+  for (const auto& [family, keys] : pass.moves) {
+    if (pass.roots.contains(family)) {
+      families.insert(family);
+    }
+  }
+  for (const FamilyId family : families) {
+    if (filter_.is_dropped(family)) {
+      continue;  // Flush-I4.
+    }
+    const auto moves = pass.moves.find(family);
+    MemtableSource source(pass.input.memtable, family, moves == pass.moves.end() ? nullptr : &moves->second);
+    const auto present = pass.roots.find(family);
+    const btree::ChildPointer before = present == pass.roots.end() ? btree::ChildPointer{} : present->second;
+    const Result<btree::ChildPointer> after = co_await btree::merge(store_, before, family, source, pass.stats);
+    if (!after.has_value()) {
+      co_return after.error();
+    }
+    if (*after == before) {
+      continue;
+    }
+    pass.changed.insert(family);
+    if (after->is_null()) {
+      pass.roots.erase(family);
+    } else {
+      pass.roots[family] = *after;
+    }
+  }
+  co_return Status::ok();
+}
+
+Task<Status> Flusher::free_dropped(Pass& pass) {
+  std::vector<std::pair<FamilyId, btree::ChildPointer>> dropped;
+  for (const auto& [family, root] : pass.roots) {
+    if (filter_.is_dropped(family)) {
+      dropped.emplace_back(family, root);
+    }
+  }
+  for (const auto& [family, root] : dropped) {
+    PENSTOCK_CO_TRY(co_await btree::free_tree(store_, root, family));
+    pass.roots.erase(family);
+    pass.changed.insert(family);
+    ++counters_.trees_freed;
+  }
+  co_return Status::ok();
+}
+
+Task<Status> Flusher::merge_roots(Pass& pass) {
+  const auto moves = pass.moves.find(btree::kRootsFamily);
+  if (pass.changed.empty() && moves == pass.moves.end()) {
+    co_return Status::ok();
+  }
+  std::vector<ListSource::Item> items;
+  for (const FamilyId family : pass.changed) {  // Ascending ids are ascending keys: big-endian.
+    const auto root = pass.roots.find(family);
+    const bool gone = root == pass.roots.end();
+    items.push_back({.key = btree::encode_family_key(family),
+                     .value = gone ? std::string() : btree::encode_family_root({.family = family, .root = root->second}),
+                     .is_delete = gone});
+  }
+  ListSource source(std::move(items), moves == pass.moves.end() ? nullptr : &moves->second);
+  const Result<btree::ChildPointer> root = co_await btree::merge(store_, pass.roots_root, btree::kRootsFamily, source, pass.stats);
+  if (!root.has_value()) {
+    co_return root.error();
+  }
+  pass.roots_root = *root;
+  co_return Status::ok();
+}
+
+}  // namespace penstock::flush

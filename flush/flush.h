@@ -1,0 +1,88 @@
+// Carries frozen memtables of one shard into its trees, frees dropped families, moves live pages out of sparse zones, publishes, and says
+// how far the log is no longer needed. The front door of flush/, the only place that knows log, memtable and tree.
+//
+// Each run() is one pass of the page store: merge every family's entries, then the roots tree, then one superblock.
+// Invariants:
+//   Flush-I1 Log before pages: before a superblock that contains a generation is submitted, the log is durable up to its end.
+//   Flush-I2 root_of() always answers with what the store's current superblock reaches; both change without a suspension between.
+//   Flush-I3 A pass that fails changes nothing: the generation stays with the caller and can be tried again, unless the failure is
+//            `corruption` (a page cannot be read) or `poisoned`.
+//   Flush-I4 Entries of dropped families are not carried over; their trees are freed by the first pass that finds them.
+// Thread: the shard's reactor. Runs as background work in slices.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "btree/btree.h"
+#include "memtable/memtable.h"
+#include "penstock/status.h"
+#include "penstock/task.h"
+#include "reactor/reactor.h"
+#include "wal/wal.h"
+
+namespace penstock::flush {
+
+/// Says which families are gone. Asked at the beginning of a pass.
+class FamilyFilter {
+ public:
+  virtual bool is_dropped(FamilyId family) const = 0;
+
+ protected:
+  ~FamilyFilter() = default;
+};
+
+/// What a pass is to contain.
+struct PassInput {
+  const memtable::Memtable* memtable = nullptr;  ///< Frozen; null: none.
+  btree::AppliedPosition applied;                ///< Of the memtable's freeze, or of now for a pass without one.
+  bool urgent = false;                           ///< The disk is full: use the reserve, clean what can be cleaned.
+};
+
+struct FlushCounters {
+  std::uint64_t passes = 0;
+  std::uint64_t entries = 0;
+  std::uint64_t duration_ns = 0;
+  std::uint64_t trees_freed = 0;
+  std::uint64_t moved_bytes = 0;
+};
+
+class Flusher {
+ public:
+  /// `log` may be null while a database recovers: generations then end in logs of earlier epochs, durable already.
+  Flusher(reactor::Reactor& reactor, btree::PageStore& store, const FamilyFilter& filter) noexcept
+      : reactor_(reactor), store_(store), filter_(filter) {}
+
+  /// Reads the roots tree of the current superblock.
+  Task<Status> load_roots();
+
+  /// Null if the family has no tree here.
+  btree::ChildPointer root_of(FamilyId family) const noexcept;
+  /// Families with a tree here, dropped ones included.
+  std::vector<FamilyId> families() const;
+
+  /// One pass; see the invariants. Errors: corruption, io_error, no_space (try again), poisoned (the caller poisons the log).
+  Task<Status> run(PassInput input, wal::Log* log);
+
+  const FlushCounters& counters() const noexcept { return counters_; }
+
+ private:
+  using Roots = std::map<FamilyId, btree::ChildPointer>;
+  struct Pass;
+
+  Task<Status> run_pass(PassInput input, wal::Log* log);
+  Task<Status> plan_moves(Pass& pass);
+  Task<Status> merge_families(Pass& pass);
+  Task<Status> free_dropped(Pass& pass);
+  Task<Status> merge_roots(Pass& pass);
+
+  reactor::Reactor& reactor_;
+  btree::PageStore& store_;
+  const FamilyFilter& filter_;
+  Roots roots_;
+  FlushCounters counters_;
+};
+
+}  // namespace penstock::flush
