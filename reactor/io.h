@@ -1,14 +1,14 @@
 // Asynchronous I/O at the level of submission entries: prepare, enter, reap. One object per reactor.
 //
-// Three of them: RingIo (io_uring), SyscallIo (a few worker threads, where io_uring is refused or by option), SimIo (the simulated
-// disk). Chains, short results, cancelled links and completion order can be seen here, and so can be simulated here.
+// Three of them: RingIo (io_uring), SyscallIo (a few worker threads, where io_uring is refused or by option), SimIo (the
+// simulated disk). Chains, short results, cancelled links and completion order can be seen here, and so can be simulated here.
 // Invariants:
 //   Io-I1 A chain is prepared whole or not at all, and never crosses an enter(): the kernel ends a link at a submission's end.
-//   Io-I2 In a chain an entry starts only after the one before it completed in full; if that failed or was short, the rest of the
-//         chain completes with -ECANCELED and did nothing.
+//   Io-I2 In a chain an entry starts only after the one before it completed in full; if that failed or was short, the rest
+//         of the chain completes with -ECANCELED and did nothing.
 //   Io-I3 Every prepared entry is reaped exactly once. Its buffer, file and Completion live until then.
-//   Io-I4 Entries that are not chained run and complete in any order. A kSyncData covers the writes of its file that were reaped
-//         before it was submitted, and those before it in its chain; nothing else.
+//   Io-I4 Entries that are not chained run and complete in any order. A kSyncData covers the writes of its file that were
+//         reaped before it was submitted, and those before it in its chain; nothing else.
 // Thread: the reactor's own, but for wake().
 // Source: io_uring_enter(2), io_uring_sqe_set_flags(3).
 #pragma once
@@ -22,8 +22,8 @@
 
 namespace penstock::reactor {
 
-/// What is called with an entry's result: bytes moved, 0, or -errno. Never called from prepare() or enter(): only by the reactor's
-/// loop, from its top level.
+/// What is called with an entry's result: bytes moved, 0, or -errno. Never called from prepare() or enter(): only by the
+/// reactor's loop, from its top level.
 class Completion {
  public:
   virtual void on_complete(std::int32_t result) = 0;
@@ -60,26 +60,26 @@ struct IoOptions {
   enum class Backend : std::uint8_t { kAuto, kRing, kSyscall };
   Backend backend = Backend::kAuto;  ///< kAuto: the ring, else system calls. PENSTOCK_IO=ring|syscall overrides.
   std::uint32_t entries = 256;
-  std::uint32_t workers = 4;         ///< Threads of SyscallIo, and of the ring for `blocking` log entries.
+  std::uint32_t workers = 4;  ///< Threads of SyscallIo, and of the ring for `blocking` log entries.
 };
 
 /// Counts since the object was made. Read by metrics on the reactor's thread.
 struct IoCounters {
-  std::uint64_t enters = 0;         ///< enter() calls that reached the kernel.
-  std::uint64_t sleeps = 0;         ///< Those that waited.
-  std::uint64_t entries = 0;        ///< Entries submitted.
+  std::uint64_t enters = 0;   ///< enter() calls that reached the kernel.
+  std::uint64_t sleeps = 0;   ///< Those that waited.
+  std::uint64_t entries = 0;  ///< Entries submitted.
   std::uint64_t chains = 0;
   std::uint64_t completions = 0;
-  std::uint64_t wakes = 0;          ///< Wake-ups received from other threads.
+  std::uint64_t wakes = 0;  ///< Wake-ups received from other threads.
   std::uint64_t writes = 0;
   std::uint64_t write_bytes = 0;
   std::uint64_t reads = 0;
   std::uint64_t read_bytes = 0;
   std::uint64_t syncs = 0;
-  std::uint64_t again = 0;          ///< -EAGAIN and -EBUSY results.
-  std::uint64_t interrupted = 0;    ///< -EINTR results.
+  std::uint64_t again = 0;        ///< -EAGAIN and -EBUSY results.
+  std::uint64_t interrupted = 0;  ///< -EINTR results.
   std::uint64_t short_results = 0;
-  std::uint64_t overflows = 0;      ///< Times the completion queue overflowed.
+  std::uint64_t overflows = 0;  ///< Times the completion queue overflowed.
 };
 
 class Io {
@@ -91,7 +91,8 @@ class Io {
   /// Queues one chain (entries linked by `link`; the last one's is false). Requires chain.size() <= room().
   virtual void prepare(std::span<const Entry> chain) = 0;
   /// Submits what is prepared and collects completions. `wait_ns` 0: does not wait; else sleeps until a completion, a wake() or
-  /// the time; negative: without limit. One system call, or none when there is nothing to submit or collect and wait_ns is 0.
+  /// the time; negative: without limit; a wait may end early. One system call, or none when there is nothing to submit or
+  /// collect and wait_ns is 0.
   virtual void enter(std::int64_t wait_ns) = 0;
   /// Takes completions collected so far; returns how many were put into `reaped`.
   virtual std::uint32_t reap(std::span<Reaped> reaped) = 0;
@@ -100,9 +101,11 @@ class Io {
   /// Ends a wait in enter(), the present one or the next. Any thread.
   virtual void wake() noexcept = 0;
 
-  /// Keeps `file`'s open description alive until the last entry of this object has ended, even if the process is killed first: an
-  /// OFD lock held through it then proves that nothing of a dead process is still writing.
+  /// Keeps `file`'s open description alive until the last entry of this object has ended, even if the process is killed first:
+  /// an OFD lock held through it then proves that nothing of a dead process is still writing.
   virtual Status hold_file(Fd file) = 0;
+  /// Ends hold_file(): to be called before `file` is closed, once nothing that it guards is in flight.
+  virtual void release_file(Fd file) noexcept { static_cast<void>(file); }
 
   virtual const IoCounters& counters() const noexcept = 0;
   /// "io_uring (single_issuer, defer_taskrun)", "system calls: io_uring_setup: operation not permitted (seccomp or ...)".

@@ -3,12 +3,15 @@
 // The front door of reactor/. Includes the vocabulary of the module: System, Io, AlignedBuffer.
 //
 // The loop (poll): completions and ready tasks within a budget (64 tasks or 50 us), inbox, timers, hooks (the log seals and
-// queues its writes), one slice of background work, one enter() that submits and collects. Idle: sleeps inside enter().
+// queues its writes), one enter() that submits and collects, one slice of background work. Idle: sleeps inside enter().
 // Invariants:
 //   Reactor-I1 Tasks, completions, timers, hooks and messages run on the reactor's thread, one at a time, from the loop's top
-//   level. Reactor-I2 A message posted is run exactly once, in post order per posting thread. post() to a sleeping reactor
-//   wakes it once. Reactor-I3 Background tasks run after log submission, one slice per loop: 50 us while foreground work waits,
-//   else 200 us. Reactor-I4 A reactor is destroyed with nothing in flight, no task group open and an empty inbox.
+//              level.
+//   Reactor-I2 A message posted is run exactly once, in post order per posting thread. post() to a sleeping reactor wakes it
+//              once.
+//   Reactor-I3 Background tasks run after log submission, one slice per loop: 50 us while foreground work waits, else 200 us. A
+//              slice resumes each waiting background task at most once.
+//   Reactor-I4 A reactor is destroyed with nothing in flight, no task group open and an empty inbox.
 // Thread: the reactor's own, but where a call says any thread.
 #pragma once
 
@@ -319,18 +322,20 @@ class Event {
   std::vector<std::coroutine_handle<>> waiters_;
 };
 
-/// A thread that makes its Io and reactor, runs it, and is joined by stop(). start() returns once the loop runs or why it
-/// cannot.
+/// A thread that makes its Io and reactor and runs it. start() returns once the loop runs, or why it cannot.
 class ReactorThread {
  public:
   static Outcome<std::unique_ptr<ReactorThread>> start(System& system, std::uint32_t index, const IoOptions& io,
                                                        const ReactorOptions& options, std::int32_t pin_to_core);
-  ~ReactorThread();  ///< Stops and joins.
+  ~ReactorThread();  ///< Stops, destroys the reactor on its thread, and joins.
+  /// Returns once the loop has ended; the reactor stays valid. Reactors that post to each other are all stopped before the
+  /// first is destroyed, so that no post() meets a dead one.
+  void stop() noexcept;
   Reactor& reactor() const noexcept { return *reactor_; }
 
  private:
   struct Impl;
-  ReactorThread() = default;
+  ReactorThread();
   std::unique_ptr<Impl> impl_;
   Reactor* reactor_ = nullptr;
 };
