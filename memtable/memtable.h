@@ -30,7 +30,7 @@ namespace penstock::memtable {
 
 struct Entry;
 struct Leaf;
-struct Tree;
+class Tree;
 
 class Memtable {
  public:
@@ -80,6 +80,9 @@ class Memtable {
   std::vector<FamilyId> families() const;
   std::uint64_t family_count() const noexcept { return family_count_; }
   std::uint64_t family_entry_count(FamilyId family) const noexcept;
+
+  /// Walks every tree and version and ends the process if an invariant is broken: for tests and audits, O(n).
+  void assert_invariants() const;
 
  private:
   struct FamilySlot {
