@@ -25,5 +25,7 @@ write_basic_package_version_file(${CMAKE_BINARY_DIR}/penstock-config-version.cma
 install(FILES ${CMAKE_BINARY_DIR}/penstock-config.cmake ${CMAKE_BINARY_DIR}/penstock-config-version.cmake
   DESTINATION ${package_dir})
 
+# Relative to the .pc file itself, so that an installation may be moved and `cmake --install --prefix` needs no rebuild.
+file(RELATIVE_PATH PENSTOCK_PC_PREFIX /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
 configure_file(${CMAKE_CURRENT_LIST_DIR}/penstock.pc.in ${CMAKE_BINARY_DIR}/penstock.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/penstock.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
