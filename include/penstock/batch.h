@@ -40,11 +40,11 @@ class Batch {
     ShardId shard = 0;
     std::uint32_t operation_count = 0;
     std::vector<char> encoded;
+    std::vector<FamilyId> families;  ///< That occur in it, each once.
   };
   const std::vector<ShardPart>& parts() const noexcept { return parts_; }
 
  private:
-  friend class Database;
   Status add(const Family& family, std::uint8_t kind, Bytes key, Bytes value);
   ShardPart& part_of(ShardId shard);
 

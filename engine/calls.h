@@ -1,0 +1,42 @@
+// Calls on their way to a shard: what ordinary threads post to its reactor, and what code on the shard submits directly.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "penstock/options.h"
+#include "penstock/status.h"
+#include "penstock/types.h"
+#include "reactor/reactor.h"
+#include "wal/wal.h"
+
+namespace penstock::detail {
+class ShardEngine;
+}  // namespace penstock::detail
+
+namespace penstock::engine {
+
+/// A batch for one shard, from submission to its publication. Owned by whoever waits for it; finish() ends its life here.
+class CommitCall : public reactor::Message {
+ public:
+  // Set by the submitter.
+  detail::ShardEngine* shard = nullptr;
+  Bytes payload;
+  std::uint32_t operation_count = 0;
+  const std::vector<FamilyId>* families = nullptr;
+  std::uint64_t payload_checksum = 0;
+  CommitOptions options;
+
+  // Set by the shard.
+  Sequence last_sequence = 0;
+  wal::GroupNumber group = 0;
+  std::uint64_t waiting_since_ns = 0;
+
+  void run() override;  ///< On the shard's reactor: submits itself.
+  virtual void finish(Status status) = 0;
+
+ protected:
+  ~CommitCall() = default;
+};
+
+}  // namespace penstock::engine

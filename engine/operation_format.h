@@ -1,0 +1,32 @@
+// How one operation of a batch stands in a log record's payload: a header, the key, the value. docs/formats/log.md, "Operations".
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "base/endian.h"
+
+namespace penstock::engine {
+
+/// On disk: never renumber.
+enum class OperationKind : std::uint8_t {
+  kPut = 1,
+  kRemove = 2,
+};
+
+struct OperationHeader {
+  std::uint8_t kind = 0;
+  std::uint8_t flags = 0;  ///< Zero; checked on read.
+  base::le16 key_bytes;
+  base::le32 family;
+  base::le32 value_bytes;  ///< Zero for a removal.
+};
+static_assert(sizeof(OperationHeader) == 12);
+static_assert(offsetof(OperationHeader, key_bytes) == 2);
+static_assert(offsetof(OperationHeader, family) == 4);
+static_assert(offsetof(OperationHeader, value_bytes) == 8);
+static_assert(std::is_trivially_copyable_v<OperationHeader>);
+static_assert(std::has_unique_object_representations_v<OperationHeader>);
+
+}  // namespace penstock::engine

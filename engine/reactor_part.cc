@@ -1,0 +1,271 @@
+#include "engine/reactor_part.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+
+namespace penstock::engine {
+
+namespace {
+
+/// Back-pressure begins at this share of the memtable limit.
+constexpr std::uint64_t kSoftPercent = 70;
+
+}  // namespace
+
+std::string log_directory(const DatabaseSettings& settings) { return settings.directory + "/log"; }
+
+std::string shard_directory(const DatabaseSettings& settings, ShardId shard) {
+  return settings.directory + "/shard-" + std::to_string(shard);
+}
+
+ReactorPart::ReactorPart(reactor::Reactor& reactor, std::uint16_t index, const DatabaseSettings& settings,
+                         std::function<void()> on_caught_up)
+    : reactor_(reactor),
+      index_(index),
+      settings_(settings),
+      on_caught_up_(std::move(on_caught_up)),
+      tasks_(reactor),
+      memtable_limit_(settings.memory_limit * settings.options.memtable_percent / 100 / settings.reactor_count),
+      admission_timer_(reactor, *this) {
+  for (std::uint32_t shard = index; shard < settings.shard_count; shard += settings.reactor_count) {
+    shards_.push_back(std::make_unique<detail::ShardEngine>(*this, static_cast<ShardId>(shard)));
+  }
+}
+
+ReactorPart::~ReactorPart() = default;
+
+detail::ShardEngine& ReactorPart::shard(ShardId id) const {
+  PENSTOCK_ASSERT_EQ(id % settings_.reactor_count, index_);
+  return *shards_[id / settings_.reactor_count];
+}
+
+Task<Outcome<bool>> ReactorPart::open_stores() {
+  for (const std::unique_ptr<detail::ShardEngine>& shard : shards_) {
+    Outcome<bool> opened = co_await shard->open_store();
+    if (!opened.has_value()) {
+      co_return opened;
+    }
+  }
+  co_return true;
+}
+
+Task<Outcome<bool>> ReactorPart::open_log() {
+  wal::LogOptions options;
+  options.directory = log_directory(settings_);
+  options.identity = settings_.identity;
+  options.epoch = settings_.epoch;
+  options.reactor = index_;
+  options.shard_count = settings_.shard_count;
+  options.sync_mode = settings_.options.wal_sync == WalSync::kSyscall ? wal::SyncMode::kSyscall : wal::SyncMode::kLinked;
+  options.segment_bytes = settings_.options.log_segment_bytes;
+  options.budget_bytes = settings_.options.log_budget_bytes;
+  log_ = std::make_unique<wal::Log>(reactor_, std::move(options), *this);
+  if (const Status status = co_await log_->open(); !status.is_ok()) {
+    co_return std::unexpected(Failure(status, "cannot make log segments in " + log_directory(settings_) + ": " + status.to_string()));
+  }
+  co_return true;
+}
+
+namespace {
+
+/// Deals the parts of one log to those of its shards that live on this part.
+class Dealer final : public wal::RecordVisitor {
+ public:
+  Dealer(ReactorPart& part, const std::function<void(std::uint64_t)>& progress) : part_(part), progress_(progress) {}
+
+  Task<Status> on_part(const wal::Part& part, wal::Position end) override {
+    const DatabaseSettings& settings = part_.settings();
+    if (part.shard >= settings.shard_count) {
+      co_return Status(Code::kCorruption).with_place(FileKind::kLog, end.offset);
+    }
+    if (part.shard % settings.reactor_count != part_.index()) {
+      co_return Status::ok();
+    }
+    co_return co_await part_.shard(part.shard).deal(part, end);
+  }
+  void on_group(std::uint64_t group_bytes) override { progress_(group_bytes); }
+
+ private:
+  ReactorPart& part_;
+  const std::function<void(std::uint64_t)>& progress_;
+};
+
+}  // namespace
+
+Task<Outcome<std::uint64_t>> ReactorPart::replay(const std::vector<ReplayTarget>& targets,
+                                                 std::function<void(std::uint64_t)> progress) {
+  std::uint64_t records = 0;
+  for (const ReplayTarget& target : targets) {
+    bool has_shard_here = false;
+    for (const std::unique_ptr<detail::ShardEngine>& shard : shards_) {
+      has_shard_here = has_shard_here || shard->id() % target.reactors == target.log.reactor;
+    }
+    if (!has_shard_here) {
+      continue;
+    }
+    wal::ReadOptions options;
+    options.directory = log_directory(settings_);
+    options.identity = settings_.identity;
+    options.log = target.log;
+    options.begin = target.begin;
+    options.known_end = target.end;
+    Dealer dealer(*this, progress);
+    Outcome<wal::ReadResult> read = co_await wal::read_log(reactor_, std::move(options), dealer);
+    if (!read.has_value()) {
+      co_return std::unexpected(std::move(read.error()));
+    }
+    records += read->records;
+  }
+  for (const std::unique_ptr<detail::ShardEngine>& shard : shards_) {
+    shard->finish_recovery();
+  }
+  co_return records;
+}
+
+void ReactorPart::start() {
+  log_->start();
+  for (const std::unique_ptr<detail::ShardEngine>& shard : shards_) {
+    shard->start();
+  }
+}
+
+void ReactorPart::add_family(std::shared_ptr<const detail::FamilyState> family) {
+  const FamilyId id = family->id;
+  families_[id] = std::move(family);
+}
+
+void ReactorPart::drop_family(FamilyId family) {
+  families_.erase(family);
+  for (const std::unique_ptr<detail::ShardEngine>& shard : shards_) {
+    shard->on_family_dropped(family);
+  }
+}
+
+ReactorPart::MemoryVerdict ReactorPart::admit_memory(std::uint64_t bytes) {
+  if (memtable_bytes_ >= memtable_limit_) {
+    freeze_largest();
+    return MemoryVerdict::kFull;
+  }
+  const std::uint64_t soft = memtable_limit_ / 100 * kSoftPercent;
+  if (memtable_bytes_ <= soft) {
+    next_admission_ns_ = 0;
+    return MemoryVerdict::kNow;
+  }
+  const std::uint64_t now = reactor_.now_ns();
+  if (now < next_admission_ns_) {
+    if (!admission_timer_.is_armed()) {
+      admission_timer_.arm_at(next_admission_ns_);
+    }
+    return MemoryVerdict::kLater;
+  }
+  // Debt d from 0 to 1; let in at flush rate x (1 - d) / d: above the rate of flushing while the debt is small, at it in the middle,
+  // towards nothing at the limit.
+  const double debt = static_cast<double>(memtable_bytes_ - soft) / static_cast<double>(memtable_limit_ - soft);
+  const double rate = static_cast<double>(flush_bytes_per_second_) * (1.0 - debt) / std::max(debt, 0.01);
+  const auto delay_ns = static_cast<std::uint64_t>(static_cast<double>(bytes) * 1e9 / std::max(rate, 1e5));
+  next_admission_ns_ = std::max(next_admission_ns_, now) + delay_ns;
+  return MemoryVerdict::kNow;
+}
+
+void ReactorPart::on_memtable_growth(std::uint64_t before, std::uint64_t after) {
+  memtable_bytes_ += after - before;
+  active_bytes_ += after - before;
+  if (active_bytes_ >= memtable_limit_ / 2) {
+    freeze_largest();
+  }
+}
+
+void ReactorPart::freeze_largest() {
+  const auto largest = std::ranges::max_element(shards_, {}, [](const auto& shard) { return shard->active_bytes(); });
+  (*largest)->freeze();
+}
+
+void ReactorPart::on_memtable_freed(std::uint64_t bytes, std::uint64_t duration_ns) {
+  PENSTOCK_ASSERT_GE(memtable_bytes_, bytes);
+  memtable_bytes_ -= bytes;
+  if (bytes > 1_MiB && duration_ns > 0) {  // Smaller ones say little about the rate.
+    const auto rate = static_cast<std::uint64_t>(static_cast<double>(bytes) * 1e9 / static_cast<double>(duration_ns));
+    flush_bytes_per_second_ = (3 * flush_bytes_per_second_ + rate) / 4;
+  }
+  drain_waiting();
+}
+
+void ReactorPart::drain_waiting() {
+  for (const std::unique_ptr<detail::ShardEngine>& shard : shards_) {
+    if (shard->has_waiting()) {
+      shard->drain_waiting();
+    }
+  }
+}
+
+void ReactorPart::note_delay(std::uint64_t duration_ns) noexcept {
+  ++delayed_commits_;
+  delayed_ns_ += duration_ns;
+  delayed_ns_max_ = std::max(delayed_ns_max_, duration_ns);
+}
+
+Task<Status> ReactorPart::close() {
+  admission_timer_.disarm();
+  for (const std::unique_ptr<detail::ShardEngine>& shard : shards_) {
+    co_await shard->stop();
+  }
+  co_await tasks_.join();
+  Status status;
+  if (log_ != nullptr) {
+    status = co_await log_->close();
+  }
+  for (const std::unique_ptr<detail::ShardEngine>& shard : shards_) {
+    co_await shard->close_store();
+  }
+  co_return status;
+}
+
+void ReactorPart::collect(Metrics& metrics) const {
+  for (const std::unique_ptr<detail::ShardEngine>& shard : shards_) {
+    shard->collect(metrics);
+  }
+  const wal::LogCounters& log = log_->counters();
+  metrics.log_groups += log.groups;
+  metrics.log_appended_bytes += log.appended_bytes;
+  metrics.log_written_bytes += log.written_bytes;
+  metrics.log_syncs += log.syncs;
+  metrics.log_bytes_in_use += log_->bytes_in_use();
+  metrics.log_segments_late += log.segments_late;
+  metrics.log_resumed_writes += log.resumed_writes;
+  metrics.memtable_bytes += memtable_bytes_;
+  metrics.delayed_commits += delayed_commits_;
+  metrics.delayed_ns += delayed_ns_;
+  metrics.delayed_ns_max = std::max(metrics.delayed_ns_max, delayed_ns_max_);
+  const reactor::IoCounters& io = reactor_.io().counters();
+  metrics.syncs += io.syncs;
+  metrics.enters += io.enters;
+  metrics.entries += io.entries;
+  metrics.write_bytes += io.write_bytes;
+  metrics.read_bytes += io.read_bytes;
+  metrics.wakes_sent += reactor_.counters().wakes_sent;
+  metrics.wakes_elided += reactor_.counters().wakes_elided;
+  metrics.stalls += reactor_.counters().stalls;
+  metrics.poisoned_logs += log_->failure().is_ok() ? 0 : 1;
+  ++metrics.reactors;
+  if (index_ == 0) {
+    metrics.io_backend = reactor_.io().description();
+  }
+}
+
+void ReactorPart::on_log_progress() {
+  for (const std::unique_ptr<detail::ShardEngine>& shard : shards_) {
+    shard->on_log_progress();
+  }
+}
+
+void ReactorPart::on_log_room() { drain_waiting(); }
+
+void ReactorPart::on_log_pressure(std::span<const ShardId> shards) {
+  for (const ShardId id : shards) {
+    shard(id).request_release();
+  }
+}
+
+}  // namespace penstock::engine

@@ -1,0 +1,134 @@
+// What a database has on one reactor: the log, the shards that live there, the families they know, the memory they share.
+//
+// Invariants:
+//   Part-I1 memtable_bytes() is what the active and frozen memtables of its shards hold.
+//   Part-I2 Back-pressure is proportional: from 70 % of the limit on, commits are let in at a rate that falls with the debt, at 100 %
+//           they wait for a flush to end. Nothing sleeps for a fixed time.
+// Thread: its reactor.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/family_state.h"
+#include "engine/shard_engine.h"
+#include "flush/flush.h"
+#include "penstock/metrics.h"
+#include "penstock/options.h"
+#include "reactor/reactor.h"
+#include "wal/wal.h"
+
+namespace penstock::engine {
+
+/// What the parts of a database have in common; set before they are made.
+struct DatabaseSettings {
+  std::string directory;
+  wal::Identity identity;
+  std::uint16_t shard_count = 1;
+  std::uint16_t reactor_count = 1;
+  DatabaseOptions options;
+  std::uint64_t memory_limit = 0;  ///< Of the runtime.
+  std::uint32_t epoch = 0;         ///< Of this opening.
+};
+
+std::string log_directory(const DatabaseSettings& settings);
+std::string shard_directory(const DatabaseSettings& settings, ShardId shard);
+
+class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
+ public:
+  /// `on_caught_up` is called once per shard, when its superblocks need no log of an earlier epoch any more.
+  ReactorPart(reactor::Reactor& reactor, std::uint16_t index, const DatabaseSettings& settings,
+              std::function<void()> on_caught_up);
+  ~ReactorPart();
+
+  reactor::Reactor& reactor() const noexcept { return reactor_; }
+  std::uint16_t index() const noexcept { return index_; }
+  const DatabaseSettings& settings() const noexcept { return settings_; }
+  wal::Log& log() const noexcept { return *log_; }
+  bool has_log() const noexcept { return log_ != nullptr; }
+  reactor::TaskGroup& tasks() noexcept { return tasks_; }
+  const std::vector<std::unique_ptr<detail::ShardEngine>>& shards() const noexcept { return shards_; }
+  /// The engine of a shard that lives here.
+  detail::ShardEngine& shard(ShardId id) const;
+
+  // --- opening ---
+  Task<Outcome<bool>> open_stores();
+  Task<Outcome<bool>> open_log();
+  struct ReplayTarget {
+    wal::LogName log;
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+    std::uint16_t reactors = 0;  ///< Of that epoch: its log r has the shards s with s mod reactors == r.
+  };
+  /// Reads the targets in order and deals their records to the shards here. `progress` gets bytes as they are read.
+  Task<Outcome<std::uint64_t>> replay(const std::vector<ReplayTarget>& targets, std::function<void(std::uint64_t)> progress);
+  void start();
+
+  // --- families ---
+  void add_family(std::shared_ptr<const detail::FamilyState> family);
+  void drop_family(FamilyId family);
+  bool is_dropped(FamilyId family) const override { return family >= kFamilyIdUserMin && !families_.contains(family); }
+
+  // --- memory and admission ---
+  enum class MemoryVerdict : std::uint8_t { kNow, kLater, kFull };
+  MemoryVerdict admit_memory(std::uint64_t bytes);
+  void on_memtable_growth(std::uint64_t before, std::uint64_t after);
+  void on_memtable_freed(std::uint64_t bytes, std::uint64_t duration_ns);
+  bool is_memory_short() const noexcept { return memtable_bytes_ >= memtable_limit_ / 2; }
+  std::uint64_t memtable_bytes() const noexcept { return memtable_bytes_; }
+  void drain_waiting();
+  void note_delay(std::uint64_t duration_ns) noexcept;
+  void on_shard_caught_up() { on_caught_up_(); }
+  void note_closing() noexcept { closing_ = true; }
+  bool is_closing() const noexcept { return closing_; }
+
+  /// Stops flushers, closes the log (unless poisoned it is durable then) and the stores.
+  Task<Status> close();
+
+  void collect(Metrics& metrics) const;
+
+  // wal::LogListener
+  void on_log_progress() override;
+  void on_log_room() override;
+  void on_log_pressure(std::span<const ShardId> shards) override;
+
+ private:
+  class AdmissionTimer final : public reactor::Timer {
+   public:
+    AdmissionTimer(reactor::Reactor& reactor, ReactorPart& part) noexcept : Timer(reactor), part_(part) {}
+
+   private:
+    void on_timer() override { part_.drain_waiting(); }
+    ReactorPart& part_;
+  };
+  void freeze_largest();
+
+  reactor::Reactor& reactor_;
+  const std::uint16_t index_;
+  const DatabaseSettings& settings_;
+  std::function<void()> on_caught_up_;
+  reactor::TaskGroup tasks_;
+  std::unique_ptr<wal::Log> log_;
+  std::vector<std::unique_ptr<detail::ShardEngine>> shards_;
+  std::unordered_map<FamilyId, std::shared_ptr<const detail::FamilyState>> families_;
+  bool closing_ = false;
+
+  std::uint64_t memtable_limit_;
+  std::uint64_t memtable_bytes_ = 0;
+  std::uint64_t active_bytes_ = 0;  // Of memtable_bytes_, what is not frozen.
+  std::uint64_t flush_bytes_per_second_ = 200'000'000;
+  std::uint64_t next_admission_ns_ = 0;
+  AdmissionTimer admission_timer_;
+  std::uint64_t delayed_commits_ = 0;
+  std::uint64_t delayed_ns_ = 0;
+  std::uint64_t delayed_ns_max_ = 0;
+
+  friend class detail::ShardEngine;
+};
+
+}  // namespace penstock::engine

@@ -1,0 +1,258 @@
+// The commit path of a shard: admission, sequences, memtable, log, publication.
+#include "engine/shard_engine.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+#include "engine/operation.h"
+#include "engine/reactor_part.h"
+
+namespace penstock::engine {
+
+void CommitCall::run() { shard->submit(*this); }
+
+}  // namespace penstock::engine
+
+namespace penstock::detail {
+
+namespace {
+
+/// What may be on its way to one shard at once: several of the largest batches, and thousands of small ones.
+constexpr std::int64_t kCreditBytes = 64LL << 20;
+
+}  // namespace
+
+ShardEngine::ShardEngine(engine::ReactorPart& part, ShardId id)
+    : part_(part),
+      id_(id),
+      reactor_(part.reactor()),
+      credits_(kCreditBytes),
+      active_(std::make_shared<Generation>()),
+      work_(part.reactor()),
+      progress_(part.reactor()) {}
+
+ShardEngine::~ShardEngine() {
+  PENSTOCK_ASSERT(waiting_.empty());
+  PENSTOCK_ASSERT(in_flight_.empty());
+}
+
+void ShardEngine::start() {
+  PENSTOCK_ASSERT(!flusher_runs_);
+  flusher_runs_ = true;
+  part_.tasks().spawn(&ShardEngine::run_flusher, this);
+  // Both superblocks shall leave the logs of earlier epochs behind.
+  request_release();
+}
+
+void ShardEngine::submit(engine::CommitCall& call) {
+  if (part_.is_closing()) {
+    call.finish(Status(Code::kClosed));
+    return;
+  }
+  if (!waiting_.empty()) {  // Shard-I2.
+    wait_or_refuse(call);
+    return;
+  }
+  const Verdict verdict = try_apply(call);
+  if (verdict.admission == Admission::kRefused) {
+    call.finish(verdict.status);
+  } else if (verdict.admission == Admission::kWait) {
+    wait_or_refuse(call);
+  } else {
+    publish_finished();
+  }
+}
+
+void ShardEngine::wait_or_refuse(engine::CommitCall& call) {
+  if (call.options.no_wait) {
+    call.finish(Status(Code::kBusy));
+    return;
+  }
+  call.waiting_since_ns = reactor_.now_ns();
+  waiting_.push_back(&call);
+}
+
+void ShardEngine::drain_waiting() {
+  if (draining_) {
+    return;  // finish() may run code that submits again.
+  }
+  draining_ = true;
+  while (!waiting_.empty()) {
+    engine::CommitCall& call = *waiting_.front();
+    const Verdict verdict = try_apply(call);
+    if (verdict.admission == Admission::kWait) {
+      break;
+    }
+    waiting_.pop_front();
+    part_.note_delay(reactor_.now_ns() - call.waiting_since_ns);
+    if (verdict.admission == Admission::kRefused) {
+      call.finish(verdict.status);
+    }
+  }
+  draining_ = false;
+  publish_finished();
+}
+
+ShardEngine::Verdict ShardEngine::try_apply(engine::CommitCall& call) {
+  const Verdict verdict = admit(call);
+  if (verdict.admission == Admission::kApplied) {
+    apply(call);
+  }
+  return verdict;
+}
+
+ShardEngine::Verdict ShardEngine::admit(const engine::CommitCall& call) {
+  const auto refuse = [this](Code code) { return Verdict{Admission::kRefused, Status(code).with_shard(id_)}; };
+  if (!part_.log().failure().is_ok()) {
+    return refuse(Code::kPoisoned);
+  }
+  if (call.payload.size() > part_.log().record_payload_bytes_max()) {
+    return refuse(Code::kTooLarge);
+  }
+  if (const Status families = check_families(call); !families.is_ok()) {
+    return {Admission::kRefused, families};
+  }
+  switch (part_.log().admit(call.payload.size(), 1)) {
+    case wal::Log::Admission::kNow:
+      break;
+    case wal::Log::Admission::kWait:
+      return {Admission::kWait, {}};
+    case wal::Log::Admission::kNoSpace:
+      request_release();
+      return refuse(Code::kNoSpace);
+    case wal::Log::Admission::kPoisoned:
+      return refuse(Code::kPoisoned);
+    case wal::Log::Admission::kClosed:
+      return refuse(Code::kClosed);
+  }
+  switch (part_.admit_memory(call.payload.size())) {
+    case engine::ReactorPart::MemoryVerdict::kNow:
+      return {Admission::kApplied, {}};
+    case engine::ReactorPart::MemoryVerdict::kLater:
+      break;
+    case engine::ReactorPart::MemoryVerdict::kFull:
+      // Waiting helps only while flushing works.
+      if (!flush_failure_.is_ok()) {
+        return {Admission::kRefused, flush_failure_.with_shard(id_)};
+      }
+      break;
+  }
+  return {Admission::kWait, {}};
+}
+
+Status ShardEngine::check_families(const engine::CommitCall& call) const {
+  for (const FamilyId family : *call.families) {
+    if (part_.is_dropped(family)) {
+      return Status(Code::kDropped).with_place(FileKind::kCatalog, family).with_shard(id_);
+    }
+  }
+  return Status::ok();
+}
+
+Sequence ShardEngine::prune_below() const noexcept {
+  return readers_.empty() ? published_ : std::min(published_, *readers_.begin());
+}
+
+void ShardEngine::apply(engine::CommitCall& call) {
+  const Sequence previous = assigned_;
+  const Sequence prune = prune_below();
+  memtable::Memtable& memtable = active_->memtable;
+  const std::uint64_t bytes_before = memtable.memory_bytes();
+  memtable.begin_batch();
+  engine::OperationReader reader(call.payload);
+  while (reader.next()) {
+    const engine::Operation& operation = reader.operation();
+    const bool is_put = operation.kind == engine::OperationKind::kPut;
+    memtable.apply(operation.family, operation.key, is_put ? std::optional<Bytes>(operation.value) : std::nullopt, ++assigned_,
+                   prune);
+  }
+  PENSTOCK_ASSERT(reader.status().is_ok());  // Our own encoder made it.
+  PENSTOCK_ASSERT_EQ(assigned_ - previous, call.operation_count);
+
+  const wal::Part part{.shard = id_,
+                       .previous = previous,
+                       .first = previous + 1,
+                       .operations = call.operation_count,
+                       .payload = call.payload};
+  call.group = part_.log().append({.type = wal::RecordType::kBatch, .payload_checksum = call.payload_checksum, .parts = {&part, 1}},
+                                  call.options.durability);
+  call.last_sequence = assigned_;
+  in_flight_.push_back(&call);
+  ++commits_;
+  operations_ += call.operation_count;
+  part_.on_memtable_growth(bytes_before, memtable.memory_bytes());  // May freeze this memtable: last.
+}
+
+void ShardEngine::on_log_progress() {
+  publish_finished();
+  if (!part_.log().failure().is_ok()) {
+    fail_unfinished();
+  }
+}
+
+void ShardEngine::publish_finished() {
+  const wal::GroupNumber written = part_.log().written_group();
+  const wal::GroupNumber durable = part_.log().durable_group();
+  bool moved = false;
+  while (!in_flight_.empty()) {
+    engine::CommitCall& call = *in_flight_.front();
+    const Durability durability = call.options.durability;
+    const bool reached = durability == Durability::kBuffered || call.group <= (durability == Durability::kWritten ? written : durable);
+    if (!reached) {
+      break;
+    }
+    PENSTOCK_ASSERT_GT(call.last_sequence, published_);
+    published_ = call.last_sequence;
+    moved = true;
+    in_flight_.pop_front();
+    call.finish(Status::ok());
+  }
+  if (moved) {
+    progress_.notify_all();
+  }
+}
+
+void ShardEngine::fail_unfinished() {
+  const Status cause = part_.log().failure();
+  while (!in_flight_.empty()) {  // Applied and perhaps on disk: only reopening tells.
+    engine::CommitCall& call = *in_flight_.front();
+    in_flight_.pop_front();
+    call.finish(Status(Code::kOutcomeUnknown).with_place(FileKind::kLog, cause.where()).with_shard(id_));
+  }
+  while (!waiting_.empty()) {
+    engine::CommitCall& call = *waiting_.front();
+    waiting_.pop_front();
+    call.finish(Status(Code::kPoisoned).with_shard(id_));
+  }
+  progress_.notify_all();
+  work_.notify_all();
+}
+
+void ShardEngine::collect(Metrics& metrics) const {
+  metrics.commits += commits_;
+  metrics.operations += operations_;
+  metrics.gets += gets_;
+  metrics.gets_from_disk += gets_from_disk_;
+  metrics.scans += scans_;
+  if (store_ == nullptr) {
+    return;
+  }
+  metrics.flushes += flusher_->counters().passes;
+  metrics.flush_ns += flusher_->counters().duration_ns;
+  const btree::StoreCounters& counters = store_->counters();
+  metrics.page_bytes_written += counters.page_bytes_written;
+  metrics.pages_written += counters.pages_written;
+  metrics.pages_read += counters.pages_read;
+  metrics.cache_hits += counters.cache_hits;
+  metrics.cache_misses += counters.cache_misses;
+  metrics.cache_bytes += counters.cache_bytes;
+  metrics.zones_cleaned += counters.zones_cleaned;
+  const btree::SpaceStats space = store_->space();
+  metrics.space_file_bytes += space.file_bytes;
+  metrics.space_live_bytes += space.live_bytes;
+  metrics.space_free_bytes += space.free_bytes;
+  metrics.space_pinned_bytes += space.pinned_bytes;
+  metrics.space_garbage_bytes += space.garbage_bytes;
+}
+
+}  // namespace penstock::detail

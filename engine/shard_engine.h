@@ -1,0 +1,160 @@
+// One shard: its memtables, trees and page store, the commits on their way through the log, and its flushing.
+//
+// Life of a commit: submit() -> admitted (families, memory, log) or waiting in order -> sequences, memtable, log -> in flight -> published
+// when its own durability and every commit before it are reached -> finish().
+// Invariants:
+//   Shard-I1 published <= assigned; published moves to ends of batches only, in order, and never back.
+//   Shard-I2 Commits are applied in the order of submit(): one that waits holds back those behind it.
+//   Shard-I3 A read at `published` sees active memtable, then frozen ones from new to old, then the tree; each batch whole or not at all.
+//   Shard-I4 A generation leaves the read path in the same step in which the tree that contains it enters.
+//   Shard-I5 After the log failed nothing is applied, published or flushed any more; reads go on.
+// Thread: its reactor.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "btree/btree.h"
+#include "engine/calls.h"
+#include "engine/credits.h"
+#include "engine/family_state.h"
+#include "flush/flush.h"
+#include "memtable/memtable.h"
+#include "penstock/metrics.h"
+#include "penstock/shard.h"
+#include "reactor/reactor.h"
+
+namespace penstock::engine {
+class ReactorPart;
+}  // namespace penstock::engine
+
+namespace penstock::detail {
+
+class ShardEngine {
+ public:
+  ShardEngine(engine::ReactorPart& part, ShardId id);
+  ~ShardEngine();
+
+  ShardId id() const noexcept { return id_; }
+  engine::ReactorPart& part() const noexcept { return part_; }
+  engine::Credits& credits() noexcept { return credits_; }  ///< Any thread.
+
+  // --- opening and recovery (engine/shard_recovery.cc) ---
+  Task<Outcome<bool>> open_store();
+  const btree::Superblock& superblock() const noexcept { return store_->current(); }
+  /// Position up to which the older kept superblock has applied the log; the current one if it is the only one.
+  btree::AppliedPosition needed_from() const noexcept;
+  /// One part of a record, in the shard's order. Flushes when memory is short.
+  Task<Status> deal(const wal::Part& part, wal::Position end);
+  void finish_recovery();
+  std::uint64_t replayed_operations() const noexcept { return replayed_operations_; }
+
+  // --- serving ---
+  void start();  ///< Starts the flusher.
+  void submit(engine::CommitCall& call);
+  /// Tries those that wait again, in order.
+  void drain_waiting();
+  void on_log_progress();
+  /// Its tree is freed by the next pass.
+  void on_family_dropped(FamilyId family);
+
+  // --- reading (engine/shard_read.cc) ---
+  /// The answer if it can be given from memory.
+  std::optional<Result<std::string>> try_get(const FamilyState& family, Bytes key);
+  Task<Result<std::string>> get(const FamilyState& family, Bytes key);
+  Task<Result<bool>> contains(const FamilyState& family, Bytes key);
+  Task<Result<ScanResult>> scan(const FamilyState& family, const ScanOptions& options);
+
+  // --- flushing (engine/shard_flush.cc) ---
+  /// Closes the active memtable, so that the flusher takes it. Nothing if it is empty.
+  void freeze();
+  /// Makes the log before now releasable: flushes what there is and confirms, so that both superblocks contain it.
+  void request_release();
+  Task<Status> flush();
+  /// Stops the flusher after its present pass. Then nothing of this shard runs but reads.
+  Task<> stop();
+  Task<> close_store();
+  Task<Outcome<VerifyReport>> verify();
+
+  std::uint64_t active_bytes() const noexcept { return active_->memtable.memory_bytes(); }
+  bool has_waiting() const noexcept { return !waiting_.empty(); }
+  void collect(Metrics& metrics) const;
+
+ private:
+  struct Generation {
+    memtable::Memtable memtable;
+    btree::AppliedPosition applied;
+  };
+  using GenerationList = std::vector<std::shared_ptr<const Generation>>;
+
+  enum class Admission : std::uint8_t { kApplied, kWait, kRefused };
+  struct Verdict {
+    Admission admission;
+    Status status;
+  };
+  Verdict try_apply(engine::CommitCall& call);
+  Verdict admit(const engine::CommitCall& call);
+  void apply(engine::CommitCall& call);
+  void wait_or_refuse(engine::CommitCall& call);
+  void publish_finished();
+  void fail_unfinished();
+  Status check_families(const engine::CommitCall& call) const;
+  Sequence prune_below() const noexcept;
+
+  /// The newest visible version of a key in memory; none: ask the tree.
+  std::optional<memtable::Memtable::Version> find_in_memtables(FamilyId family, Bytes key) const noexcept;
+  Task<Result<std::string>> get_from_tree(FamilyId family, Bytes key);
+  GenerationList generations() const;
+  class Scan;
+
+  Task<> run_flusher();
+  Task<Status> flush_once();
+  Task<Status> wait_published(Sequence sequence);
+  btree::AppliedPosition applied_now();
+  void on_published_pass(bool had_generation, std::uint64_t bytes, std::uint64_t began_ns);
+
+  engine::ReactorPart& part_;
+  const ShardId id_;
+  reactor::Reactor& reactor_;
+  engine::Credits credits_;
+
+  std::unique_ptr<btree::PageStore> store_;
+  std::unique_ptr<flush::Flusher> flusher_;
+
+  std::shared_ptr<Generation> active_;
+  std::deque<std::shared_ptr<Generation>> frozen_;  // Oldest first.
+  Sequence assigned_ = 0;   // Last sequence given to an operation.
+  Sequence published_ = 0;
+  std::multiset<Sequence> readers_;  // Positions that scans in progress read at.
+
+  std::deque<engine::CommitCall*> waiting_;    // Not applied yet.
+  std::deque<engine::CommitCall*> in_flight_;  // Applied, not published.
+  bool draining_ = false;
+
+  // Recovery.
+  wal::Position dealt_end_;
+  std::uint64_t replayed_operations_ = 0;
+
+  // Flushing.
+  Status flush_failure_;               // Why the last pass failed; ok after one that did not.
+  std::uint32_t publications_wanted_ = 0;
+  bool stopping_ = false;
+  bool flusher_runs_ = false;
+  bool pass_runs_ = false;             // A pass or a verification has the store.
+  bool caught_up_ = false;             // Both superblocks are past the logs of earlier epochs.
+  bool disk_full_ = false;
+  reactor::Event work_;                // For the flusher: something to do.
+  reactor::Event progress_;            // published_, flush_failure_, frozen_ or stopping_ changed.
+
+  std::uint64_t commits_ = 0;
+  std::uint64_t operations_ = 0;
+  mutable std::uint64_t gets_ = 0;
+  mutable std::uint64_t gets_from_disk_ = 0;
+  std::uint64_t scans_ = 0;
+};
+
+}  // namespace penstock::detail

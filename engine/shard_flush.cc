@@ -1,0 +1,169 @@
+// Flushing of a shard: freezing generations, the flusher's loop, and what follows a pass.
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "engine/reactor_part.h"
+#include "engine/shard_engine.h"
+
+namespace penstock::detail {
+
+namespace {
+
+/// After a pass failed for want of space or by an I/O error, how long until the next try.
+constexpr std::uint64_t kRetryNs = 100'000'000;
+
+/// Failures that another try may mend.
+bool is_transient(Status status) { return status.is(Code::kNoSpace) || status.is(Code::kIoError); }
+
+}  // namespace
+
+void ShardEngine::freeze() {
+  if (active_->memtable.is_empty()) {
+    return;
+  }
+  const wal::Position end = part_.log().seal();
+  active_->applied = {.epoch = end.epoch, .offset = end.offset, .sequence = assigned_};
+  part_.active_bytes_ -= active_->memtable.memory_bytes();
+  frozen_.push_back(std::exchange(active_, std::make_shared<Generation>()));
+  work_.notify_all();
+}
+
+void ShardEngine::request_release() {
+  freeze();
+  publications_wanted_ = 2;
+  work_.notify_all();
+}
+
+void ShardEngine::on_family_dropped(FamilyId family) {
+  if (!flusher_->root_of(family).is_null()) {
+    publications_wanted_ = std::max(publications_wanted_, 1U);
+    work_.notify_all();
+  }
+}
+
+Task<Status> ShardEngine::flush() {
+  if (!part_.log().failure().is_ok()) {
+    co_return Status(Code::kPoisoned).with_shard(id_);
+  }
+  freeze();
+  const Sequence wanted = assigned_;
+  flush_failure_ = Status::ok();  // The caller asks for a new try.
+  work_.notify_all();
+  while (superblock().applied.sequence < wanted) {
+    if (!part_.log().failure().is_ok()) {
+      co_return Status(Code::kPoisoned).with_shard(id_);
+    }
+    if (!flush_failure_.is_ok()) {
+      co_return flush_failure_.with_shard(id_);
+    }
+    if (stopping_) {
+      co_return Status(Code::kClosed);
+    }
+    co_await progress_.wait();
+  }
+  co_return Status::ok();
+}
+
+Task<> ShardEngine::run_flusher() {
+  while (!stopping_) {
+    const bool has_work = !frozen_.empty() || publications_wanted_ > 0;
+    const bool is_stuck = !part_.log().failure().is_ok() || (!flush_failure_.is_ok() && !is_transient(flush_failure_));
+    if (!has_work || is_stuck || pass_runs_) {
+      co_await work_.wait();
+      continue;
+    }
+    pass_runs_ = true;
+    const Status status = co_await flush_once();
+    pass_runs_ = false;
+    flush_failure_ = status;
+    disk_full_ = status.is(Code::kNoSpace);
+    if (status.is(Code::kPoisoned) && part_.log().failure().is_ok()) {
+      part_.log().poison(status);
+    }
+    progress_.notify_all();
+    if (!status.is_ok()) {
+      part_.drain_waiting();  // What waited for this flush gets its answer.
+      if (is_transient(status) && !stopping_) {
+        co_await reactor_.sleep(kRetryNs);
+      }
+    }
+  }
+  flusher_runs_ = false;
+  progress_.notify_all();
+}
+
+Task<Status> ShardEngine::flush_once() {
+  const std::uint64_t began_ns = reactor_.now_ns();
+  const std::shared_ptr<Generation> generation = frozen_.empty() ? nullptr : frozen_.front();
+  const btree::AppliedPosition applied = generation != nullptr ? generation->applied : applied_now();
+  if (generation != nullptr) {
+    PENSTOCK_CO_TRY(co_await wait_published(applied.sequence));
+  }
+  const flush::PassInput input{
+      .memtable = generation != nullptr ? &generation->memtable : nullptr, .applied = applied, .urgent = disk_full_};
+  PENSTOCK_CO_TRY(co_await flusher_->run(input, &part_.log()));
+  std::uint64_t freed_bytes = 0;
+  if (generation != nullptr) {
+    PENSTOCK_ASSERT(frozen_.front() == generation);
+    frozen_.pop_front();  // Shard-I4.
+    freed_bytes = generation->memtable.memory_bytes();
+  }
+  on_published_pass(generation != nullptr, freed_bytes, began_ns);
+  const Status returned = co_await store_->return_free_zones();
+  co_return returned.is(Code::kPoisoned) ? returned : Status::ok();  // Space that could not be given back is tried again later.
+}
+
+/// What a superblock without a new generation has applied: everything, if nothing waits in memory, else what the last one had.
+btree::AppliedPosition ShardEngine::applied_now() {
+  if (!active_->memtable.is_empty() || !frozen_.empty()) {
+    return superblock().applied;
+  }
+  const wal::Position end = part_.log().seal();
+  return {.epoch = end.epoch, .offset = end.offset, .sequence = assigned_};
+}
+
+/// Only what is published may enter the tree: reads do not filter it there.
+Task<Status> ShardEngine::wait_published(Sequence sequence) {
+  const btree::AppliedPosition applied = frozen_.front()->applied;
+  if (applied.epoch == part_.settings().epoch) {
+    PENSTOCK_CO_TRY(co_await part_.log().make_durable({.epoch = applied.epoch, .offset = applied.offset}));
+  }
+  while (published_ < sequence) {
+    PENSTOCK_CO_TRY(part_.log().failure());
+    co_await progress_.wait();
+  }
+  co_return Status::ok();
+}
+
+void ShardEngine::on_published_pass(bool had_generation, std::uint64_t bytes, std::uint64_t began_ns) {
+  if (publications_wanted_ > 0) {
+    --publications_wanted_;
+  }
+  const btree::AppliedPosition kept = store_->older_applied();
+  part_.log().release(id_, {.epoch = kept.epoch, .offset = kept.offset});
+  if (!caught_up_ && kept.epoch >= part_.settings().epoch) {
+    caught_up_ = true;
+    part_.on_shard_caught_up();
+  }
+  if (had_generation) {
+    part_.on_memtable_freed(bytes, reactor_.now_ns() - began_ns);
+  }
+}
+
+Task<> ShardEngine::stop() {
+  stopping_ = true;
+  work_.notify_all();
+  progress_.notify_all();
+  while (flusher_runs_ || pass_runs_) {
+    co_await progress_.wait();
+  }
+}
+
+Task<> ShardEngine::close_store() {
+  if (store_ != nullptr) {
+    co_await store_->close();
+  }
+}
+
+}  // namespace penstock::detail

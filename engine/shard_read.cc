@@ -1,0 +1,307 @@
+// Reads of a shard: look-ups and scans over memtables and tree at the published position.
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "engine/reactor_part.h"
+#include "engine/shard_engine.h"
+
+namespace penstock::detail {
+
+namespace {
+
+using Version = memtable::Memtable::Version;
+
+Result<std::string> answer_of(const Version& version) {
+  if (version.is_delete) {
+    return std::unexpected(Status(Code::kNotFound));
+  }
+  return std::string(version.value);
+}
+
+}  // namespace
+
+std::optional<Version> ShardEngine::find_in_memtables(FamilyId family, Bytes key) const noexcept {
+  if (const std::optional<Version> version = active_->memtable.find(family, key, published_)) {
+    return version;
+  }
+  for (auto generation = frozen_.rbegin(); generation != frozen_.rend(); ++generation) {
+    if (const std::optional<Version> version = (*generation)->memtable.find(family, key, published_)) {
+      return version;
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<Result<std::string>> ShardEngine::try_get(const FamilyState& family, Bytes key) {
+  ++gets_;
+  if (family.dropped.load(std::memory_order_relaxed)) {
+    return std::unexpected(Status(Code::kDropped).with_place(FileKind::kCatalog, family.id));
+  }
+  if (const std::optional<Version> version = find_in_memtables(family.id, key)) {
+    return answer_of(*version);
+  }
+  const btree::CachedFind cached = btree::find_cached(*store_, flusher_->root_of(family.id), family.id, key);
+  if (!cached.complete || (cached.found.has_value() && cached.found->extent.has_value())) {
+    return std::nullopt;
+  }
+  if (!cached.found.has_value()) {
+    return std::unexpected(Status(Code::kNotFound));
+  }
+  return std::string(cached.found->value);
+}
+
+Task<Result<std::string>> ShardEngine::get(const FamilyState& family, Bytes key) {
+  if (std::optional<Result<std::string>> answer = try_get(family, key)) {
+    co_return std::move(*answer);
+  }
+  // What the memtables lacked just now, the tree of just now decides: commits that come meanwhile are later than this read.
+  ++gets_from_disk_;
+  co_return co_await get_from_tree(family.id, key);
+}
+
+Task<Result<std::string>> ShardEngine::get_from_tree(FamilyId family, Bytes key) {
+  const btree::PageStore::ReadPin pin = store_->pin_current();
+  const Result<std::optional<btree::Found>> found = co_await btree::find(*store_, flusher_->root_of(family), family, key);
+  if (!found.has_value()) {
+    co_return std::unexpected(found.error().with_shard(id_));
+  }
+  if (!found->has_value()) {
+    co_return std::unexpected(Status(Code::kNotFound));
+  }
+  if ((*found)->extent.has_value()) {
+    co_return co_await store_->read_extent(*(*found)->extent, family);
+  }
+  co_return std::string((*found)->value);
+}
+
+Task<Result<bool>> ShardEngine::contains(const FamilyState& family, Bytes key) {
+  ++gets_;
+  if (family.dropped.load(std::memory_order_relaxed)) {
+    co_return std::unexpected(Status(Code::kDropped).with_place(FileKind::kCatalog, family.id));
+  }
+  if (const std::optional<Version> version = find_in_memtables(family.id, key)) {
+    co_return !version->is_delete;
+  }
+  const btree::PageStore::ReadPin pin = store_->pin_current();
+  const Result<std::optional<btree::Found>> found = co_await btree::find(*store_, flusher_->root_of(family.id), family.id, key);
+  if (!found.has_value()) {
+    co_return std::unexpected(found.error().with_shard(id_));
+  }
+  co_return found->has_value();
+}
+
+ShardEngine::GenerationList ShardEngine::generations() const {
+  GenerationList list;
+  list.push_back(active_);
+  for (auto generation = frozen_.rbegin(); generation != frozen_.rend(); ++generation) {
+    list.push_back(*generation);
+  }
+  return list;
+}
+
+/// One scan: the generations, root and position of its beginning, kept until it ends. So its rows are of one published position although
+/// it suspends for pages and commits and flushes go on.
+class ShardEngine::Scan {
+ public:
+  Scan(ShardEngine& shard, FamilyId family)
+      : shard_(shard),
+        visible_(shard.published_),
+        reader_(shard.readers_.insert(visible_)),
+        generations_(shard.generations()),
+        pin_(shard.store_->pin_current()),
+        tree_(*shard.store_, shard.flusher_->root_of(family), family),
+        family_(family) {
+    for (const std::shared_ptr<const Generation>& generation : generations_) {
+      cursors_.push_back(generation->memtable.cursor(family));
+    }
+  }
+  ~Scan() { shard_.readers_.erase(reader_); }
+  Scan(const Scan&) = delete;
+  Scan& operator=(const Scan&) = delete;
+
+  Task<Status> seek(Bytes key) {
+    for (memtable::Memtable::Cursor& cursor : cursors_) {
+      cursor.seek(key);
+      skip_invisible(cursor);
+    }
+    co_return co_await tree_.seek(key);
+  }
+
+  bool valid() const { return tree_.valid() || std::ranges::any_of(cursors_, &memtable::Memtable::Cursor::valid); }
+
+  /// The smallest key of all sources.
+  Bytes key() const {
+    std::optional<Bytes> smallest;
+    if (tree_.valid()) {
+      smallest = tree_.key();
+    }
+    for (const memtable::Memtable::Cursor& cursor : cursors_) {
+      if (cursor.valid() && (!smallest.has_value() || cursor.key() < *smallest)) {
+        smallest = cursor.key();
+      }
+    }
+    return *smallest;
+  }
+
+  /// The value at key(): of the newest source that has it; none if it is deleted.
+  Task<Result<std::optional<std::string>>> value() {
+    const Bytes at = key();
+    for (const memtable::Memtable::Cursor& cursor : cursors_) {
+      if (!cursor.valid() || cursor.key() != at) {
+        continue;
+      }
+      const std::optional<Version> version = cursor.version(visible_);
+      PENSTOCK_ASSERT(version.has_value());  // Invisible ones were skipped.
+      co_return version->is_delete ? std::nullopt : std::optional<std::string>(version->value);
+    }
+    if (!tree_.extent().has_value()) {
+      co_return std::optional<std::string>(tree_.value());
+    }
+    Result<std::string> read = co_await shard_.store_->read_extent(*tree_.extent(), family_);
+    if (!read.has_value()) {
+      co_return std::unexpected(read.error());
+    }
+    co_return std::optional<std::string>(std::move(*read));
+  }
+
+  /// Past key() in every source.
+  Task<Status> next() {
+    const Bytes at = key();  // Memtable keys never move; the tree's cursor goes last.
+    const bool tree_moves = tree_.valid() && tree_.key() == at;
+    for (memtable::Memtable::Cursor& cursor : cursors_) {
+      if (cursor.valid() && cursor.key() == at) {
+        cursor.next();
+        skip_invisible(cursor);
+      }
+    }
+    if (tree_moves && !tree_.try_next()) {
+      co_return co_await tree_.next();
+    }
+    co_return Status::ok();
+  }
+
+ private:
+  void skip_invisible(memtable::Memtable::Cursor& cursor) const {
+    while (cursor.valid() && !cursor.version(visible_).has_value()) {
+      cursor.next();
+    }
+  }
+
+  ShardEngine& shard_;
+  const Sequence visible_;
+  std::multiset<Sequence>::iterator reader_;
+  GenerationList generations_;
+  btree::PageStore::ReadPin pin_;
+  btree::Cursor tree_;
+  std::vector<memtable::Memtable::Cursor> cursors_;
+  FamilyId family_;
+};
+
+Task<Result<ScanResult>> ShardEngine::scan(const FamilyState& family, const ScanOptions& options) {
+  ++scans_;
+  if (family.dropped.load(std::memory_order_relaxed)) {
+    co_return std::unexpected(Status(Code::kDropped).with_place(FileKind::kCatalog, family.id));
+  }
+  ScanResult result;
+  std::uint64_t bytes = 0;
+  Scan scan(*this, family.id);
+  if (const Status status = co_await scan.seek(options.from); !status.is_ok()) {
+    co_return std::unexpected(status.with_shard(id_));
+  }
+  while (scan.valid()) {
+    if (options.to.has_value() && scan.key() >= Bytes(*options.to)) {
+      break;
+    }
+    if (result.rows.size() >= options.rows_max || bytes >= options.bytes_max) {
+      result.next = std::string(scan.key());
+      break;
+    }
+    Result<std::optional<std::string>> value = co_await scan.value();
+    if (!value.has_value()) {
+      co_return std::unexpected(value.error().with_shard(id_));
+    }
+    if (value->has_value()) {
+      result.rows.push_back({.key = std::string(scan.key()), .value = std::move(**value)});
+      bytes += result.rows.back().key.size() + result.rows.back().value.size();
+    }
+    if (const Status status = co_await scan.next(); !status.is_ok()) {
+      co_return std::unexpected(status.with_shard(id_));
+    }
+  }
+  co_return result;
+}
+
+namespace {
+
+/// What a verification counts: live blocks by zone, to be compared with the zone tables.
+struct WalkedBlocks {
+  std::map<std::uint64_t, std::uint64_t> blocks_by_zone;  // (file << 32 | first block of the zone)
+  std::uint64_t blocks = 0;
+  std::uint64_t pages = 0;
+
+  static void add(void* context, btree::Address address, std::uint64_t count) {
+    auto* self = static_cast<WalkedBlocks*>(context);
+    self->blocks += count;
+    ++self->pages;
+    std::uint64_t block = address.block;
+    while (count > 0) {  // An extent may take several zones.
+      const std::uint64_t zone_begin = block / btree::kZoneBlocks * btree::kZoneBlocks;
+      const std::uint64_t here = std::min(count, zone_begin + btree::kZoneBlocks - block);
+      self->blocks_by_zone[(std::uint64_t{address.file} << 32U) | zone_begin] += here;
+      block += here;
+      count -= here;
+    }
+  }
+};
+
+}  // namespace
+
+Task<Outcome<VerifyReport>> ShardEngine::verify() {
+  while (pass_runs_) {
+    co_await progress_.wait();
+  }
+  pass_runs_ = true;  // No pass changes the tables under the walk.
+  VerifyReport report;
+  WalkedBlocks walked;
+  const std::uint64_t generation = superblock().generation;
+  Status status = co_await btree::check(*store_, superblock().roots, btree::kRootsFamily, generation, &WalkedBlocks::add, &walked);
+  for (const FamilyId family : flusher_->families()) {
+    if (!status.is_ok()) {
+      break;
+    }
+    const btree::ChildPointer root = flusher_->root_of(family);
+    status = co_await btree::check(*store_, root, family, generation, &WalkedBlocks::add, &walked);
+    ++report.families;
+    report.entries += root.entries;
+  }
+  pass_runs_ = false;
+  work_.notify_all();
+  progress_.notify_all();
+  const std::string place = "shard " + std::to_string(id_) + ": ";
+  if (!status.is_ok()) {
+    co_return std::unexpected(Failure(status.with_shard(id_), place + status.to_string()));
+  }
+  for (const auto& [zone, live] : store_->live_blocks_by_zone()) {
+    const auto found = walked.blocks_by_zone.find(zone.key());
+    const std::uint64_t reachable = found == walked.blocks_by_zone.end() ? 0 : found->second;
+    if (reachable != live) {
+      const Status wrong = Status(Code::kCorruption, FileKind::kPages, zone.block).with_file(zone.file).with_shard(id_);
+      co_return std::unexpected(Failure(wrong, place + "a zone counts " + std::to_string(live) + " live blocks, the trees reach " +
+                                                   std::to_string(reachable) + ": " + wrong.to_string()));
+    }
+    if (found != walked.blocks_by_zone.end()) {
+      walked.blocks_by_zone.erase(found);
+    }
+  }
+  if (!walked.blocks_by_zone.empty()) {
+    const std::uint64_t zone = walked.blocks_by_zone.begin()->first;
+    const Status wrong = Status(Code::kCorruption, FileKind::kPages, zone & 0xffffffffU).with_shard(id_);
+    co_return std::unexpected(Failure(wrong, place + "pages in a zone that no table counts as live: " + wrong.to_string()));
+  }
+  report.pages = walked.pages;
+  report.live_bytes = walked.blocks * btree::kPageBlockBytes;
+  co_return report;
+}
+
+}  // namespace penstock::detail

@@ -1,0 +1,91 @@
+// Opening a shard's store and replaying what its superblock has not applied.
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "engine/operation.h"
+#include "engine/reactor_part.h"
+#include "engine/shard_engine.h"
+
+namespace penstock::detail {
+
+Task<Outcome<bool>> ShardEngine::open_store() {
+  const engine::DatabaseSettings& settings = part_.settings();
+  btree::PageStoreOptions options;
+  options.directory = engine::shard_directory(settings, id_);
+  options.identity = {.uuid_high = settings.identity.uuid_high,
+                      .uuid_low = settings.identity.uuid_low,
+                      .incarnation = settings.identity.incarnation};
+  options.shard = id_;
+  options.cache_bytes = settings.memory_limit * settings.options.cache_percent / 100 / settings.shard_count;
+  options.write_bytes_in_flight_max = settings.options.flush_write_bytes;
+  options.space_use_target_percent = settings.options.space_use_percent;
+  Outcome<std::unique_ptr<btree::PageStore>> store = co_await btree::PageStore::open(reactor_, std::move(options));
+  if (!store.has_value()) {
+    co_return std::unexpected(std::move(store.error()));
+  }
+  store_ = std::move(*store);
+  flusher_ = std::make_unique<flush::Flusher>(reactor_, *store_, part_);
+  if (const Status status = co_await flusher_->load_roots(); !status.is_ok()) {
+    co_return std::unexpected(Failure(status.with_shard(id_), "the roots tree in " + engine::shard_directory(settings, id_) +
+                                                                  " cannot be read: " + status.to_string()));
+  }
+  assigned_ = superblock().applied.sequence;
+  co_return true;
+}
+
+btree::AppliedPosition ShardEngine::needed_from() const noexcept {
+  const btree::AppliedPosition older = store_->older_applied();
+  return older == btree::AppliedPosition{} ? superblock().applied : older;
+}
+
+Task<Status> ShardEngine::deal(const wal::Part& part, wal::Position end) {
+  PENSTOCK_ASSERT_EQ(part.shard, id_);
+  const btree::AppliedPosition applied = superblock().applied;
+  const bool is_applied = end <= wal::Position{.epoch = applied.epoch, .offset = applied.offset};
+  if (is_applied) {
+    co_return Status::ok();
+  }
+  const Status corruption = Status(Code::kCorruption).with_place(FileKind::kLog, end.offset).with_shard(id_);
+  if (part.previous != assigned_ || part.first != assigned_ + 1 || part.operations == 0) {
+    co_return corruption;  // A record is missing, or stands twice.
+  }
+  if (part_.is_memory_short() && dealt_end_ != end && !active_->memtable.is_empty()) {
+    // A generation ends with a group: everything of this shard up to dealt_end_ is in it.
+    part_.active_bytes_ -= active_->memtable.memory_bytes();
+    active_->applied = {.epoch = dealt_end_.epoch, .offset = dealt_end_.offset, .sequence = assigned_};
+    const std::shared_ptr<Generation> full = std::exchange(active_, std::make_shared<Generation>());
+    PENSTOCK_CO_TRY(co_await flusher_->run({.memtable = &full->memtable, .applied = full->applied}, nullptr));
+    part_.memtable_bytes_ -= full->memtable.memory_bytes();
+  }
+  memtable::Memtable& memtable = active_->memtable;
+  const std::uint64_t bytes_before = memtable.memory_bytes();
+  memtable.begin_batch();
+  const Sequence published = assigned_;
+  engine::OperationReader reader(part.payload);
+  while (reader.next()) {
+    const engine::Operation& operation = reader.operation();
+    ++assigned_;
+    if (part_.is_dropped(operation.family)) {
+      continue;
+    }
+    const bool is_put = operation.kind == engine::OperationKind::kPut;
+    memtable.apply(operation.family, operation.key, is_put ? std::optional<Bytes>(operation.value) : std::nullopt, assigned_,
+                   published);
+  }
+  part_.memtable_bytes_ += memtable.memory_bytes() - bytes_before;
+  part_.active_bytes_ += memtable.memory_bytes() - bytes_before;
+  if (!reader.status().is_ok()) {
+    co_return reader.status().with_place(FileKind::kLog, end.offset).with_shard(id_);
+  }
+  if (assigned_ - published != part.operations) {
+    co_return corruption;
+  }
+  replayed_operations_ += part.operations;
+  dealt_end_ = end;
+  co_return Status::ok();
+}
+
+void ShardEngine::finish_recovery() { published_ = assigned_; }
+
+}  // namespace penstock::detail
