@@ -74,6 +74,13 @@ def list_programs(build):
     return {test["name"]: test.get("command", []) for test in json.loads(shown.stdout)["tests"]}
 
 
+def list_targets(build, pattern):
+    """The CMake targets among the programs whose names match. ctest knows no command for one that is not built yet."""
+    programs = list_programs(build)
+    return [name for name, command in programs.items()
+            if re.search(pattern, name) and (not command or command[0].startswith(f"{build}/"))]
+
+
 def list_cases(command):
     """Full names of a GoogleTest program's cases; none for other programs."""
     if len(command) != 1 or not os.access(command[0], os.X_OK):
