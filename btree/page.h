@@ -57,6 +57,7 @@ inline std::uint32_t key_head(Bytes suffix) noexcept {
 /// Reads a page that validate_page() accepted. A view: the page outlives it.
 class NodeView {
  public:
+  NodeView() noexcept = default;  ///< Of nothing; to be assigned before use.
   explicit NodeView(std::span<const std::byte> page) noexcept : base_(reinterpret_cast<const char*>(page.data())) {
     const auto header = base::load<NodeHeader>(page);
     count_ = header.slot_count.get();
@@ -121,11 +122,11 @@ class NodeView {
   std::uint32_t first_head_not_below(std::uint32_t head, std::uint32_t begin) const noexcept;
   int compare_suffix(Bytes suffix, std::uint32_t index) const noexcept;
 
-  const char* base_;
-  const char* prefix_;
-  std::uint32_t count_;
-  std::uint16_t prefix_bytes_;
-  std::uint8_t level_;
+  const char* base_ = nullptr;
+  const char* prefix_ = nullptr;
+  std::uint32_t count_ = 0;
+  std::uint16_t prefix_bytes_ = 0;
+  std::uint8_t level_ = 0;
 };
 
 /// A pair, or a child, of a node to be built. Borrows its bytes: the key is prefix + suffix (the split of the page it comes

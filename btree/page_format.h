@@ -136,6 +136,18 @@ static_assert(offsetof(ExtentPointerOnDisk, checksum) == 24);
 static_assert(std::is_trivially_copyable_v<ExtentPointerOnDisk> &&
               std::has_unique_object_representations_v<ExtentPointerOnDisk>);
 
+/// A value of the tree of roots; its key is the family id, big-endian, 4 bytes.
+struct FamilyRootOnDisk {
+  ChildPointerOnDisk root;  ///< All zeros: an empty tree.
+  base::le32 flags;         ///< kFamilyDropped; unknown bits are not_supported.
+  base::le32 reserved;
+};
+static_assert(sizeof(FamilyRootOnDisk) == 40);
+static_assert(offsetof(FamilyRootOnDisk, flags) == 32);
+static_assert(offsetof(FamilyRootOnDisk, reserved) == 36);
+static_assert(std::is_trivially_copyable_v<FamilyRootOnDisk> && std::has_unique_object_representations_v<FamilyRootOnDisk>);
+inline constexpr std::uint32_t kFamilyDropped = 1;
+
 /// Starts an extent's head. The key follows, then from kExtentChecksumsOffset on the checksums (le64 each), then zeros.
 struct ExtentHeader {
   PageHeader page;

@@ -1,0 +1,506 @@
+// The merge: one walk along the operations, left to right.
+//
+// path_ holds the inner nodes from the root to the current leaf. Children that no operation changes are not touched: a frame
+// remembers from which child on its entries have not been handed on (`deferred_begin`). The first change below a frame makes it
+// dirty: the entries before go to the packer of its level, and so on at the end. A packer per level cuts what it gets into new
+// nodes and hands pointers to them to the packer above. Before entries of clean children may follow in a packer, the packers
+// below end their run (settle); one that holds less than a quarter of a node takes the next child's contents along instead
+// (open_child).
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <deque>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/assert.h"
+#include "btree/btree.h"
+#include "btree/node_packer.h"
+#include "btree/page.h"
+
+namespace penstock::btree {
+
+namespace {
+
+/// Bytes written between two looks at the store's budget.
+constexpr std::uint64_t kThrottleBytes = 64 * 1024;
+/// Operations between two looks at the clock.
+constexpr std::uint32_t kPaceOperations = 64;
+
+struct PathFrame {
+  ChildPointer pointer;
+  SharedPage page;
+  NodeView node;
+  std::uint32_t current = 0;         // The child that the walk is in.
+  std::uint32_t deferred_begin = 0;  // Children from here on have not been handed to the packer.
+  bool dirty = false;
+};
+
+/// The leaf that the walk is in.
+struct LeafFrame {
+  ChildPointer pointer;
+  SharedPage page;
+  NodeView node;
+  std::uint32_t copied = 0;  // Cells before this one were handed to the packer, or are gone.
+  bool dirty = false;
+};
+
+bool needs_extent(const MergeOperation& operation) noexcept {
+  return operation.kind == MergeOperation::Kind::kPut && operation.value.size() > kInlineValueBytesMax;
+}
+
+class Merger {
+ public:
+  Merger(PageStore& store, ChildPointer root, FamilyId family, MergeSource& source, MergeStats& stats)
+      : store_(store), root_(root), family_(family), source_(source), stats_(stats) {
+    const std::uint32_t fill_percent = root.is_null() ? kBulkFillPercent : kRepackFillPercent;
+    for (std::size_t level = 0; level < packers_.size(); ++level) {
+      packers_[level].start(static_cast<std::uint8_t>(level), fill_percent);
+    }
+  }
+
+  Task<Result<ChildPointer>> run();
+
+ private:
+  Task<Status> build();
+  Task<Status> walk();
+  Task<Status> descend();
+  Task<Status> leave();
+  Task<Status> merge_leaf();
+  Task<Status> apply_move();
+  Task<Status> move_extent(std::uint32_t index);
+  Task<Status> start_dirty_leaf();
+  Task<Status> make_path_dirty(std::size_t depth);
+  Task<Status> append_children(SharedPage page, std::uint32_t begin, std::uint32_t end);
+  Task<Status> open_child(ChildPointer pointer, std::uint8_t level);
+  Task<Status> read_node(ChildPointer pointer, std::uint8_t level, SharedPage& page);
+  Task<Status> write_extent(Bytes key, Bytes value);
+  Task<Status> pace();
+
+  Result<bool> settle(std::uint8_t level);
+  Result<ChildPointer> finish();
+  Status finish_level(std::uint8_t level, bool at_tree_end);
+  Status write_group(std::uint8_t level);
+  Status add_child(std::uint8_t level, Bytes separator, const ChildPointer& pointer);
+  Status add_cells(const SharedPage& page, std::uint32_t begin, std::uint32_t end);
+  Status copy_leaf_until(std::uint32_t index);
+  Status apply(const MergeOperation& operation, const NodeView::Position& position);
+  Status add_pair(Bytes key, Bytes value);
+  void set_separator_of_leaf();
+  bool is_in_child(std::size_t depth, Bytes key) const noexcept;
+  bool must_pace() noexcept;
+  bool all_above_empty(std::size_t level) const noexcept;
+
+  PageStore& store_;
+  ChildPointer root_;
+  FamilyId family_;
+  MergeSource& source_;
+  MergeStats& stats_;
+
+  std::vector<PathFrame> path_;  // The root first; empty if the root is a leaf.
+  LeafFrame leaf_;
+  bool changed_ = false;
+
+  std::array<NodePacker, kTreeDepthMax + 1> packers_;             // The last one only ever holds the new root.
+  std::array<std::deque<ChildPointer>, kTreeDepthMax> replaced_;  // Not yet freed, by level.
+  std::string leaf_separator_;                                    // Of the first leaf that the leaf packer will make.
+  bool leaf_is_leftmost_ = false;  // It is the tree's first: its separator is made of its own first key.
+  std::string next_separator_;
+  std::string moved_key_;
+  ExtentPointerOnDisk written_extent_;
+
+  std::uint64_t unthrottled_bytes_ = 0;
+  std::uint32_t operations_since_pace_ = 0;
+  alignas(64) std::array<std::byte, std::size_t{kPageBlocksMax} * kPageBlockBytes> scratch_;
+};
+
+Task<Result<ChildPointer>> Merger::run() {
+  if (root_.is_null()) {
+    PENSTOCK_CO_TRY_RESULT(co_await build());
+  } else {
+    PENSTOCK_CO_TRY_RESULT(co_await walk());
+  }
+  if (!changed_) co_return root_;
+  Result<ChildPointer> root = finish();
+  if (!root.has_value()) co_return std::unexpected(root.error());
+  for (std::deque<ChildPointer>& level : replaced_) {
+    for (const ChildPointer& pointer : level) store_.free_page(pointer);
+    level.clear();
+  }
+  PENSTOCK_CO_TRY_RESULT(co_await store_.throttle());
+  co_return root;
+}
+
+/// Into an empty tree: full leaves from the left.
+Task<Status> Merger::build() {
+  leaf_is_leftmost_ = true;
+  for (; source_.valid(); source_.next()) {
+    const MergeOperation& operation = source_.current();
+    if (operation.kind != MergeOperation::Kind::kPut) continue;
+    changed_ = true;
+    if (needs_extent(operation)) PENSTOCK_CO_TRY(co_await write_extent(operation.key, operation.value));
+    PENSTOCK_CO_TRY(add_pair(operation.key, operation.value));
+    stats_.puts += 1;
+    if (must_pace()) PENSTOCK_CO_TRY(co_await pace());
+  }
+  co_return Status::ok();
+}
+
+Task<Status> Merger::walk() {
+  while (source_.valid()) {
+    while (!path_.empty() && !is_in_child(path_.size() - 1, source_.current().key)) PENSTOCK_CO_TRY(co_await leave());
+    PENSTOCK_CO_TRY(co_await descend());
+    PENSTOCK_CO_TRY(co_await merge_leaf());
+    if (must_pace()) PENSTOCK_CO_TRY(co_await pace());
+  }
+  while (!path_.empty()) PENSTOCK_CO_TRY(co_await leave());
+  co_return Status::ok();
+}
+
+/// Whether `key`, which is not below the node at `depth` of the path, is in its range. `depth` = path_.size(): the leaf.
+bool Merger::is_in_child(std::size_t depth, Bytes key) const noexcept {
+  for (; depth > 0; --depth) {
+    const PathFrame& parent = path_[depth - 1];
+    if (parent.current + 1 < parent.node.count()) return parent.node.is_below(key, parent.current + 1);
+  }
+  return true;
+}
+
+Task<Status> Merger::descend() {
+  ChildPointer pointer = root_;
+  std::uint8_t level = kTreeDepthMax;  // Of the root: any.
+  if (!path_.empty()) {
+    PathFrame& frame = path_.back();
+    frame.current = frame.node.child_index(source_.current().key);
+    PENSTOCK_ASSERT_GE(frame.current + (frame.dirty ? 1U : 0U), frame.deferred_begin);
+    pointer = frame.node.child(frame.current);
+    level = static_cast<std::uint8_t>(frame.node.level() - 1);
+  }
+  while (true) {
+    SharedPage page;
+    PENSTOCK_CO_TRY(co_await read_node(pointer, level, page));
+    const NodeView node(page->bytes());
+    if (node.is_leaf()) {
+      leaf_ = LeafFrame{.pointer = pointer, .page = std::move(page), .node = node};
+      stats_.leaves_read += 1;
+      co_return Status::ok();
+    }
+    path_.push_back(PathFrame{.pointer = pointer, .page = std::move(page), .node = node});
+    PathFrame& frame = path_.back();
+    frame.current = node.child_index(source_.current().key);
+    pointer = node.child(frame.current);
+    level = static_cast<std::uint8_t>(node.level() - 1);
+  }
+}
+
+Task<Status> Merger::leave() {
+  PathFrame& frame = path_.back();
+  if (frame.dirty) PENSTOCK_CO_TRY(co_await append_children(frame.page, frame.deferred_begin, frame.node.count()));
+  path_.pop_back();
+  co_return Status::ok();
+}
+
+Task<Status> Merger::merge_leaf() {
+  while (source_.valid() && is_in_child(path_.size(), source_.current().key)) {
+    const MergeOperation& operation = source_.current();
+    if (operation.kind == MergeOperation::Kind::kMove) {
+      PENSTOCK_CO_TRY(co_await apply_move());
+    } else {
+      const NodeView::Position position = leaf_.node.lower_bound(operation.key);
+      if (operation.kind == MergeOperation::Kind::kPut || position.equal) {
+        if (!leaf_.dirty) PENSTOCK_CO_TRY(co_await start_dirty_leaf());
+        if (needs_extent(operation)) PENSTOCK_CO_TRY(co_await write_extent(operation.key, operation.value));
+        PENSTOCK_CO_TRY(apply(operation, position));
+      }
+      source_.next();
+    }
+    if (must_pace()) PENSTOCK_CO_TRY(co_await pace());
+  }
+  if (leaf_.dirty) PENSTOCK_CO_TRY(copy_leaf_until(leaf_.node.count()));
+  leaf_ = LeafFrame{};
+  co_return Status::ok();
+}
+
+/// A put, or a delete of a key that is there.
+Status Merger::apply(const MergeOperation& operation, const NodeView::Position& position) {
+  PENSTOCK_ASSERT_GE(position.index, leaf_.copied);
+  PENSTOCK_TRY(copy_leaf_until(position.index));
+  if (position.equal) {
+    if ((leaf_.node.cell_flags(position.index) & kCellExtent) != 0) store_.free_extent(leaf_.node.extent(position.index));
+    leaf_.copied = position.index + 1;
+  }
+  if (operation.kind == MergeOperation::Kind::kDelete) {
+    stats_.deletes += 1;
+    return Status::ok();
+  }
+  stats_.puts += 1;
+  return add_pair(operation.key, operation.value);
+}
+
+Task<Status> Merger::apply_move() {
+  moved_key_.assign(source_.current().key);
+  for (std::size_t depth = 0; depth < path_.size(); ++depth) {
+    PathFrame& frame = path_[depth];
+    if (frame.dirty || !store_.is_evacuated(frame.pointer.address)) continue;
+    stats_.bytes_moved += std::uint64_t{frame.pointer.blocks} * kPageBlockBytes;
+    PENSTOCK_CO_TRY(co_await make_path_dirty(depth));
+    frame.dirty = true;
+    replaced_[frame.node.level()].push_back(frame.pointer);
+  }
+  if (!leaf_.dirty && store_.is_evacuated(leaf_.pointer.address)) {
+    stats_.bytes_moved += std::uint64_t{leaf_.pointer.blocks} * kPageBlockBytes;
+    PENSTOCK_CO_TRY(co_await start_dirty_leaf());
+  }
+  source_.next();
+  // Another operation on this key decides about its extent.
+  if (source_.valid() && source_.current().key == moved_key_) co_return Status::ok();
+  const NodeView::Position position = leaf_.node.lower_bound(moved_key_);
+  if (!position.equal || (leaf_.node.cell_flags(position.index) & kCellExtent) == 0) co_return Status::ok();
+  if (!store_.is_evacuated(leaf_.node.extent(position.index).address)) co_return Status::ok();
+  PENSTOCK_CO_TRY(co_await move_extent(position.index));
+  co_return Status::ok();
+}
+
+Task<Status> Merger::move_extent(std::uint32_t index) {
+  const ExtentPointer old_extent = leaf_.node.extent(index);
+  Result<std::string> value = co_await store_.read_extent(old_extent, family_);
+  if (!value.has_value()) co_return value.error();
+  if (!leaf_.dirty) PENSTOCK_CO_TRY(co_await start_dirty_leaf());
+  PENSTOCK_CO_TRY(copy_leaf_until(index));
+  stats_.bytes_moved += extent_blocks(old_extent.value_bytes) * kPageBlockBytes;
+  PENSTOCK_CO_TRY(co_await write_extent(moved_key_, *value));
+  PENSTOCK_CO_TRY(add_pair(moved_key_, *value));
+  store_.free_extent(old_extent);
+  leaf_.copied = index + 1;
+  co_return Status::ok();
+}
+
+/// Leaves the pointer in written_extent_ for add_pair().
+Task<Status> Merger::write_extent(Bytes key, Bytes value) {
+  PENSTOCK_ASSERT_LE(value.size(), kValueBytesMax);
+  Result<ExtentPointer> extent = co_await store_.put_extent(family_, key, value);
+  if (!extent.has_value()) co_return extent.error();
+  written_extent_ = encode_extent(*extent);
+  stats_.extents_written += 1;
+  unthrottled_bytes_ += value.size();
+  co_return Status::ok();
+}
+
+/// Hands a new pair to the leaf packer. A long value is in written_extent_ by now.
+Status Merger::add_pair(Bytes key, Bytes value) {
+  PENSTOCK_ASSERT_LE(key.size(), kKeyBytesMax);
+  if (value.size() <= kInlineValueBytesMax) {
+    packers_[0].add_copy(key, value, kCellInline);
+  } else {
+    packers_[0].add_copy(key, as_bytes(base::bytes_of(written_extent_)), kCellExtent);
+  }
+  return packers_[0].has_full_group() ? write_group(0) : Status::ok();
+}
+
+Status Merger::copy_leaf_until(std::uint32_t index) {
+  PENSTOCK_ASSERT(leaf_.dirty);
+  PENSTOCK_ASSERT_LE(leaf_.copied, index);
+  PENSTOCK_TRY(add_cells(leaf_.page, leaf_.copied, index));
+  leaf_.copied = index;
+  return Status::ok();
+}
+
+Task<Status> Merger::start_dirty_leaf() {
+  PENSTOCK_ASSERT(!leaf_.dirty);
+  PENSTOCK_CO_TRY(co_await make_path_dirty(path_.size()));
+  if (packers_[0].is_empty()) set_separator_of_leaf();
+  leaf_.dirty = true;
+  changed_ = true;
+  replaced_[0].push_back(leaf_.pointer);
+  co_return Status::ok();
+}
+
+/// A run of new leaves starts with the current one and inherits its separator, which is above all keys to the left.
+void Merger::set_separator_of_leaf() {
+  leaf_is_leftmost_ = std::all_of(path_.begin(), path_.end(), [](const PathFrame& frame) { return frame.current == 0; });
+  if (!leaf_is_leftmost_) path_.back().node.copy_key(path_.back().current, leaf_separator_);
+}
+
+/// What lies left of the path goes to the packers, for the frames above `depth`; their current child will come anew.
+Task<Status> Merger::make_path_dirty(std::size_t depth) {
+  changed_ = true;
+  for (std::size_t above = 0; above < depth; ++above) {
+    PathFrame& frame = path_[above];
+    if (!frame.dirty) {
+      frame.dirty = true;
+      replaced_[frame.node.level()].push_back(frame.pointer);
+    }
+    if (frame.deferred_begin > frame.current) continue;
+    PENSTOCK_CO_TRY(co_await append_children(frame.page, frame.deferred_begin, frame.current));
+    frame.deferred_begin = frame.current + 1;
+  }
+  co_return Status::ok();
+}
+
+/// Entries [begin, end) of an inner node follow in the packer of its level. By value: `page` outlives the frame that it came
+/// from.
+Task<Status> Merger::append_children(SharedPage page, std::uint32_t begin, std::uint32_t end) {
+  const NodeView node(page->bytes());
+  const auto child_level = static_cast<std::uint8_t>(node.level() - 1);
+  while (begin < end) {
+    const Result<bool> settled = settle(child_level);
+    if (!settled.has_value()) co_return settled.error();
+    if (*settled) co_return add_cells(page, begin, end);
+    PENSTOCK_CO_TRY(co_await open_child(node.child(begin), child_level));
+    ++begin;
+  }
+  co_return Status::ok();
+}
+
+/// A clean node's contents join the packers, since what waits there is too little for nodes of its own.
+Task<Status> Merger::open_child(ChildPointer pointer, std::uint8_t level) {
+  SharedPage page;
+  PENSTOCK_CO_TRY(co_await read_node(pointer, level, page));
+  replaced_[level].push_back(pointer);
+  const NodeView node(page->bytes());
+  if (level > 0) {
+    PENSTOCK_CO_TRY(co_await append_children(page, 0, node.count()));
+  } else {
+    stats_.leaves_read += 1;
+    PENSTOCK_ASSERT(!packers_[0].is_empty());  // So the separator is set.
+    PENSTOCK_CO_TRY(add_cells(page, 0, node.count()));
+  }
+  if (must_pace()) PENSTOCK_CO_TRY(co_await pace());
+  co_return Status::ok();
+}
+
+/// `level` kTreeDepthMax: a root, of any level.
+Task<Status> Merger::read_node(ChildPointer pointer, std::uint8_t level, SharedPage& page) {
+  PageRef found = store_.find_cached(pointer);
+  if (!found) {
+    Result<PageRef> read = co_await store_.read_page(pointer, family_);
+    if (!read.has_value()) co_return read.error();
+    found = std::move(*read);
+  }
+  page = std::make_shared<const PageRef>(std::move(found));
+  if (level != kTreeDepthMax && NodeView(page->bytes()).level() != level) co_return corruption_at(pointer.address);
+  co_return Status::ok();
+}
+
+bool Merger::must_pace() noexcept {
+  if (unthrottled_bytes_ >= kThrottleBytes || ++operations_since_pace_ >= kPaceOperations) return true;
+  return false;
+}
+
+Task<Status> Merger::pace() {
+  operations_since_pace_ = 0;
+  if (unthrottled_bytes_ >= kThrottleBytes) {
+    unthrottled_bytes_ = 0;
+    PENSTOCK_CO_TRY(co_await store_.throttle());
+  }
+  if (store_.reactor().background_slice_over()) co_await store_.reactor().background_slice();
+  co_return Status::ok();
+}
+
+// --- packing ---
+
+/// Ends the runs of the packers up to `level`. False: one of them holds too little.
+Result<bool> Merger::settle(std::uint8_t level) {
+  for (std::uint8_t below = 0; below <= level; ++below) {
+    if (packers_[below].is_empty()) continue;
+    if (packers_[below].is_underfull()) return false;
+    PENSTOCK_TRY_RESULT(finish_level(below, false));
+  }
+  return true;
+}
+
+Status Merger::finish_level(std::uint8_t level, bool at_tree_end) {
+  packers_[level].end_run(at_tree_end);
+  while (!packers_[level].is_empty()) PENSTOCK_TRY(write_group(level));
+  return Status::ok();
+}
+
+bool Merger::all_above_empty(std::size_t level) const noexcept {
+  return std::all_of(packers_.begin() + static_cast<std::ptrdiff_t>(level) + 1, packers_.end(),
+                     [](const NodePacker& packer) { return packer.is_empty(); });
+}
+
+/// Everything that waits becomes nodes, up to a level with a single one: the root.
+Result<ChildPointer> Merger::finish() {
+  for (std::uint8_t level = 0; level <= kTreeDepthMax; ++level) {
+    NodePacker& packer = packers_[level];
+    if (all_above_empty(level)) {
+      if (packer.is_empty()) return ChildPointer{};
+      if (level > 0 && packer.cell_count() == 1) {
+        const Bytes stored(packer.cells().front().payload, sizeof(ChildPointerOnDisk));
+        return decode_child(base::load<ChildPointerOnDisk>(as_span(stored)));
+      }
+    }
+    PENSTOCK_ASSERT_LT(level, kTreeDepthMax);
+    PENSTOCK_TRY_RESULT(finish_level(level, true));
+  }
+  return std::unexpected(Status(Code::kTooLarge));
+}
+
+/// The first waiting node of a level is laid out and placed; its pointer goes to the level above.
+Status Merger::write_group(std::uint8_t level) {
+  NodePacker& packer = packers_[level];
+  const CellGroup group = packer.first_group();
+  const std::span<const Cell> cells = packer.first_cells();
+  std::string separator;
+  next_separator_.clear();
+  if (level > 0) {
+    cells.front().append_key(separator, kKeyBytesMax);
+  } else {
+    if (leaf_is_leftmost_) {
+      leaf_separator_.clear();
+      cells.front().append_key(leaf_separator_, common_prefix_bytes(cells.front(), cells.back(), kKeyBytesMax) + 1);
+      leaf_is_leftmost_ = false;
+    }
+    separator.swap(leaf_separator_);
+    if (packer.cell_count() > cells.size()) {  // The shortest key above this leaf's last and not above the next one's first.
+      const Cell& next = packer.cells()[cells.size()];
+      next.append_key(next_separator_, common_prefix_bytes(cells.back(), next, kKeyBytesMax) + 1);
+    }
+  }
+  const auto page_bytes = base::align_up(static_cast<std::uint32_t>(group.bytes()), kPageBlockBytes);
+  const std::span<std::byte> page = std::span(scratch_).first(page_bytes);
+  const BuiltNode built = build_node(page, family_, level, cells, group.prefix_bytes);
+  packer.drop_group();  // Unpins what the page came from, so that it may take over a frame.
+  if (level == 0) leaf_separator_.swap(next_separator_);
+
+  ChildPointer successor_of;
+  if (!replaced_[level].empty()) {
+    successor_of = replaced_[level].front();
+    replaced_[level].pop_front();
+  }
+  const Result<ChildPointer> placed = store_.put_page(page, built.entries, built.flags, successor_of);
+  if (!placed.has_value()) return placed.error();
+  if (!successor_of.is_null()) store_.free_page(successor_of);
+  stats_.pages_written += 1;
+  unthrottled_bytes_ += page_bytes;
+  return add_child(static_cast<std::uint8_t>(level + 1), separator, *placed);
+}
+
+Status Merger::add_child(std::uint8_t level, Bytes separator, const ChildPointer& pointer) {
+  PENSTOCK_ASSERT_LE(level, kTreeDepthMax);
+  const ChildPointerOnDisk stored = encode_child(pointer);
+  packers_[level].add_copy(separator, as_bytes(base::bytes_of(stored)), 0);
+  return packers_[level].has_full_group() ? write_group(level) : Status::ok();
+}
+
+Status Merger::add_cells(const SharedPage& page, std::uint32_t begin, std::uint32_t end) {
+  const NodeView node(page->bytes());
+  NodePacker& packer = packers_[node.level()];
+  for (std::uint32_t index = begin; index < end; ++index) {
+    packer.add_from_page(cell_at(node, index), page);
+    if (packer.has_full_group()) PENSTOCK_TRY(write_group(node.level()));
+  }
+  return Status::ok();
+}
+
+}  // namespace
+
+Task<Result<ChildPointer>> merge(PageStore& store, ChildPointer root, FamilyId family, MergeSource& source, MergeStats& stats) {
+  const auto merger = std::make_unique<Merger>(store, root, family, source, stats);  // Too large for a frame.
+  co_return co_await merger->run();
+}
+
+}  // namespace penstock::btree
