@@ -447,6 +447,35 @@ TEST_F(ReactorTest, RunDoesNotSleepBesideAMessageAndEndsWithWhatIsInFlight) {
   EXPECT_EQ(io_->in_flight(), 0U);
 }
 
+TEST_F(ReactorTest, AMessagePostedJustBeforeItSleepsKeepsItAwake) {
+  struct LateMessage final : Message {
+    void run() override {
+      waits_before = io->waits.size();
+      reactor->stop();
+    }
+    ScriptedIo* io = nullptr;
+    Reactor* reactor = nullptr;
+    std::size_t waits_before = 0;
+  } message;
+  message.io = io_;
+  message.reactor = &reactor_;
+  // Two entries and room for one: the loop, about to sleep, enters once more to make room. The post comes there: after the look
+  // at the inbox and before the announcement of sleep.
+  io_->entries_max = 1;
+  io_->on_enter = [this, &message] {
+    io_->on_enter = nullptr;
+    reactor_.post(message);
+  };
+  NotedCompletion completion;
+  Entry entry;
+  entry.completion = &completion;
+  reactor_.submit(std::span<const Entry>(&entry, 1));
+  reactor_.submit(std::span<const Entry>(&entry, 1));
+  reactor_.run();
+  EXPECT_EQ(message.waits_before, 0U);
+  EXPECT_EQ(completion.results.size(), 2U);
+}
+
 TEST(ReactorDeathTest, DiesWhenDestroyedWithAMessageLeft) {
   Events events;
   NamedMessage message(events, "left");

@@ -45,6 +45,8 @@ class RingIo final : public Io {
   std::string description() const override;
 
  private:
+  friend struct RingIoProbe;  // Tests put entries in the queue that only a broken caller or kernel would.
+
   struct Slot {
     Completion* completion = nullptr;
     std::uint32_t generation = 0;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ class ScriptedIo final : public Io {
   std::vector<Entry> seen;                 // All entries, in submission order.
   std::vector<std::uint32_t> enter_sizes;  // Entries submitted by each enter() that submitted any.
   std::vector<std::int64_t> waits;         // Of each enter() that was to wait.
+  std::function<void()> on_enter;          // Stands for what other threads do meanwhile.
 
   std::uint32_t room() const noexcept override { return entries_max - static_cast<std::uint32_t>(prepared_.size()); }
   void prepare(std::span<const Entry> chain) override {
@@ -31,6 +33,7 @@ class ScriptedIo final : public Io {
   }
   void enter(std::int64_t wait_ns) override {
     if (wait_ns != 0) waits.push_back(wait_ns);
+    if (on_enter) on_enter();
     for (const Entry& entry : submitted_) complete(entry);
     submitted_ = std::move(prepared_);
     prepared_.clear();
