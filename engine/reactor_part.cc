@@ -124,6 +124,19 @@ Task<Outcome<std::uint64_t>> ReactorPart::replay(const std::vector<ReplayTarget>
   co_return records;
 }
 
+Status ReactorPart::hold_lock(reactor::Fd lock) {
+  PENSTOCK_TRY(reactor_.io().hold_file(lock));
+  held_lock_ = lock;
+  return Status::ok();
+}
+
+void ReactorPart::begin_closing() {
+  closing_ = true;
+  for (const std::unique_ptr<detail::ShardEngine>& shard : shards_) {
+    shard->refuse_waiting();
+  }
+}
+
 void ReactorPart::start() {
   log_->start();
   for (const std::unique_ptr<detail::ShardEngine>& shard : shards_) {
@@ -219,6 +232,9 @@ Task<Status> ReactorPart::close() {
   for (const std::unique_ptr<detail::ShardEngine>& shard : shards_) {
     co_await shard->close_store();
   }
+  if (held_lock_ != reactor::Fd::kNone) {
+    reactor_.io().release_file(std::exchange(held_lock_, reactor::Fd::kNone));
+  }
   co_return status;
 }
 
@@ -247,7 +263,7 @@ void ReactorPart::collect(Metrics& metrics) const {
   metrics.wakes_sent += reactor_.counters().wakes_sent;
   metrics.wakes_elided += reactor_.counters().wakes_elided;
   metrics.stalls += reactor_.counters().stalls;
-  metrics.poisoned_logs += log_->failure().is_ok() ? 0 : 1;
+  metrics.poisoned_logs += log_->failure().is_ok() ? 0U : 1U;
   ++metrics.reactors;
   if (index_ == 0) {
     metrics.io_backend = reactor_.io().description();

@@ -67,6 +67,8 @@ class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
   };
   /// Reads the targets in order and deals their records to the shards here. `progress` gets bytes as they are read.
   Task<Outcome<std::uint64_t>> replay(const std::vector<ReplayTarget>& targets, std::function<void(std::uint64_t)> progress);
+  /// Keeps the database's LOCK taken until this reactor's last I/O has ended, even if the process is killed.
+  Status hold_lock(reactor::Fd lock);
   void start();
 
   // --- families ---
@@ -84,10 +86,11 @@ class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
   void drain_waiting();
   void note_delay(std::uint64_t duration_ns) noexcept;
   void on_shard_caught_up() { on_caught_up_(); }
-  void note_closing() noexcept { closing_ = true; }
+  /// From now on commits end `closed`, those that wait too.
+  void begin_closing();
   bool is_closing() const noexcept { return closing_; }
 
-  /// Stops flushers, closes the log (unless poisoned it is durable then) and the stores.
+  /// Stops flushers, joins tasks(), closes the log (unless poisoned it is durable then) and the stores. Not from a task in tasks().
   Task<Status> close();
 
   void collect(Metrics& metrics) const;
@@ -117,6 +120,7 @@ class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
   std::vector<std::unique_ptr<detail::ShardEngine>> shards_;
   std::unordered_map<FamilyId, std::shared_ptr<const detail::FamilyState>> families_;
   bool closing_ = false;
+  reactor::Fd held_lock_ = reactor::Fd::kNone;
 
   std::uint64_t memtable_limit_;
   std::uint64_t memtable_bytes_ = 0;

@@ -72,6 +72,14 @@ void ShardEngine::wait_or_refuse(engine::CommitCall& call) {
   waiting_.push_back(&call);
 }
 
+void ShardEngine::refuse_waiting() {
+  while (!waiting_.empty()) {
+    engine::CommitCall& call = *waiting_.front();
+    waiting_.pop_front();
+    call.finish(Status(Code::kClosed));
+  }
+}
+
 void ShardEngine::drain_waiting() {
   if (draining_) {
     return;  // finish() may run code that submits again.

@@ -29,6 +29,7 @@
 #include "reactor/reactor.h"
 
 namespace penstock::engine {
+class Catalog;
 class ReactorPart;
 }  // namespace penstock::engine
 
@@ -45,6 +46,8 @@ class ShardEngine {
 
   // --- opening and recovery (engine/shard_recovery.cc) ---
   Task<Outcome<bool>> open_store();
+  /// Shard 0: brings the stored catalog into `catalog`.
+  Task<Status> load_catalog(engine::Catalog& catalog);
   const btree::Superblock& superblock() const noexcept { return store_->current(); }
   /// Position up to which the older kept superblock has applied the log; the current one if it is the only one.
   btree::AppliedPosition needed_from() const noexcept;
@@ -58,6 +61,7 @@ class ShardEngine {
   void submit(engine::CommitCall& call);
   /// Tries those that wait again, in order.
   void drain_waiting();
+  void refuse_waiting();  ///< Closing.
   void on_log_progress();
   /// Its tree is freed by the next pass.
   void on_family_dropped(FamilyId family);

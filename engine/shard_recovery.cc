@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "engine/catalog.h"
 #include "engine/operation.h"
 #include "engine/reactor_part.h"
 #include "engine/shard_engine.h"
@@ -32,6 +33,17 @@ Task<Outcome<bool>> ShardEngine::open_store() {
   }
   assigned_ = superblock().applied.sequence;
   co_return true;
+}
+
+Task<Status> ShardEngine::load_catalog(engine::Catalog& catalog) {
+  const btree::PageStore::ReadPin pin = store_->pin_current();
+  btree::Cursor cursor(*store_, flusher_->root_of(btree::kCatalogFamily), btree::kCatalogFamily);
+  PENSTOCK_CO_TRY(co_await cursor.seek(Bytes{}));
+  while (cursor.valid()) {
+    PENSTOCK_CO_TRY(catalog.load(cursor.key(), cursor.value()));
+    PENSTOCK_CO_TRY(co_await cursor.next());
+  }
+  co_return Status::ok();
 }
 
 btree::AppliedPosition ShardEngine::needed_from() const noexcept {

@@ -1,0 +1,48 @@
+// Pass 1 of recovery: the logs of earlier epochs, where each begins to matter, and where it ends.
+//
+// Reads every needed log once, changes nothing, and notes the catalog's operations: the catalog must be known before pass 2 deals records.
+// Thread: read_logs on the reactor of the part it is given.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/reactor_part.h"
+#include "penstock/status.h"
+#include "penstock/task.h"
+#include "wal/wal.h"
+
+namespace penstock::engine {
+
+/// One log of an earlier epoch, and what is known of it before and after reading.
+struct LogPlan {
+  wal::LogName name;
+  std::uint16_t reactors = 0;  // Of its epoch.
+  bool needed = false;
+  std::uint64_t begin = 0;
+  std::optional<std::uint64_t> known_end;
+  std::uint64_t proven_end = 0;
+  std::uint64_t end = 0;  // Once read.
+};
+
+struct CatalogOperation {
+  wal::Position end;
+  std::string key;
+  std::optional<std::string> value;
+};
+
+/// What pass 1 brings back from one reactor.
+struct LogsRead {
+  std::vector<LogPlan> plans;
+  std::vector<CatalogOperation> catalog;
+  std::uint64_t bytes = 0;
+  std::uint64_t groups = 0;
+  std::uint32_t torn_tails = 0;
+};
+
+/// Reads `plans` in order. The first failure ends it.
+Task<Outcome<LogsRead>> read_logs(ReactorPart* part, std::vector<LogPlan> plans);
+
+}  // namespace penstock::engine
