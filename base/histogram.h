@@ -1,5 +1,4 @@
-// A histogram of durations with a bounded relative error and a fixed size: recording is two additions and a count of leading
-// zeros.
+// A histogram of durations with a bounded relative error and a fixed size (15 KiB): recording costs a few additions.
 //
 // Values below 64 have a bucket each; above, every power of two is cut into 64 equal buckets. What percentile() reports is the
 // middle of a bucket, so it is off by less than 1/128 of the value. Values from 2^34 ns (17 s) on go into the last bucket; min,

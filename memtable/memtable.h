@@ -6,11 +6,10 @@
 // Invariants:
 //   Memtable-I1  Sequences grow strictly from apply to apply, over all families.
 //   Memtable-I2  A key has at most one entry per family. Entries are never removed: a delete is a version.
-//   Memtable-I3  An entry's versions are linked newest first. The newest version at or below the last `published` seen by that
-//   entry is
-//                always linked, so a reader at `published` or later finds what it must.
-//   Memtable-I4  Entries, keys and values never move: a view stays good until the memtable is destroyed, whatever is applied
-//   after. Memtable-I5  memory_bytes() is exactly what the memtable's arena holds from reactor::AlignedBuffer.
+//   Memtable-I3  An entry's versions are linked newest first. The newest one at or below the last `published` that the entry
+//                was written with is always linked, so a reader at `published` or later finds what it must.
+//   Memtable-I4  Entries, keys and values never move: a view stays good as long as the memtable, whatever is applied after.
+//   Memtable-I5  memory_bytes() is exactly what the memtable's arena holds from reactor::AlignedBuffer.
 // Units: bytes; positions are sequences of the shard.
 // Thread: the shard's. Const functions change nothing at all (no caches, no counters), so several threads may read while the
 // writer is known to be still. There are no atomics.

@@ -5,10 +5,10 @@
 //
 // Invariants:
 //   Tree-I1  Keys ascend strictly within and across nodes; a child's keys lie in [separator before it, separator behind it).
-//   Tree-I2  heads[i] is head_of(key i, prefix_bytes), and all keys of the node start with its prefix. Unused
-//            heads are all ones.
-//   Tree-I3  Nodes below the root are never empty. A leaf of less than the full capacity is the root: an idle family stays
-//   small. Tree-I4  Entries are only added, never moved or removed: entry_count() tells whether a found place is still good.
+//   Tree-I2  heads[i] is head_of(key i, prefix_bytes), and all keys of the node start with its prefix. Unused heads are all
+//            ones: a search need not know how many are used.
+//   Tree-I3  Nodes below the root are never empty. A leaf of less than full capacity is the root: an idle family stays small.
+//   Tree-I4  Entries are only added, never moved or removed: entry_count() tells whether a found place is still good.
 // Units: slots. Thread: as the memtable.
 #pragma once
 
