@@ -1,0 +1,553 @@
+// Database and Shard: the public API over DatabaseCore and ShardEngine. Each call becomes a message to a reactor and a future.
+#include "penstock/db.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/checksum.h"
+#include "engine/calls.h"
+#include "engine/database_core.h"
+#include "engine/remote.h"
+
+namespace penstock {
+
+namespace {
+
+using detail::DatabaseCore;
+using detail::ShardEngine;
+using engine::CommitCall;
+
+/// What a call that carries little is counted with.
+constexpr std::int64_t kSmallCallCredit = 512;
+
+// --- Commits ---
+
+/// A batch for one shard from an ordinary thread. Deletes itself.
+class CommitFromThread final : public CommitCall {
+ public:
+  CommitFromThread(DatabaseCore& core, Batch batch) : core_(core), batch_(std::move(batch)) {}
+
+  Future<CommitResult> future() { return promise_.future(); }
+  const Batch& batch() const noexcept { return batch_; }
+  void set_credit(std::int64_t bytes) noexcept { credit_ = bytes; }
+
+  void finish(Status status) override {
+    CommitResult result(status);
+    result.last_sequence = last_sequence;
+    result.batch = std::move(batch_);
+    result.batch.clear();
+    Promise<CommitResult> promise = std::move(promise_);
+    core_.release(shard->id(), credit_);
+    delete this;
+    promise.fulfill(std::move(result));
+  }
+
+ private:
+  DatabaseCore& core_;
+  Batch batch_;
+  std::int64_t credit_ = 0;
+  Promise<CommitResult> promise_;
+};
+
+/// A put or remove of one key from an ordinary thread. Deletes itself.
+class PutFromThread final : public CommitCall {
+ public:
+  PutFromThread(DatabaseCore& core, Batch batch) : core_(core), batch_(std::move(batch)) {}
+
+  Future<Status> future() { return promise_.future(); }
+  const Batch& batch() const noexcept { return batch_; }
+  void set_credit(std::int64_t bytes) noexcept { credit_ = bytes; }
+
+  void finish(Status status) override {
+    Promise<Status> promise = std::move(promise_);
+    core_.release(shard->id(), credit_);
+    delete this;
+    promise.fulfill(status);
+  }
+
+ private:
+  DatabaseCore& core_;
+  Batch batch_;
+  std::int64_t credit_ = 0;
+  Promise<Status> promise_;
+};
+
+/// What the parts of a write_each share: the last to end answers.
+struct EachState {
+  EachState(DatabaseCore& owner, Batch filled, std::uint32_t parts) : core(owner), batch(std::move(filled)), remaining(parts) {}
+
+  void part_ended(Status status) {
+    if (!status.is_ok()) {
+      std::uint32_t none = 0;
+      if (failed.compare_exchange_strong(none, 1)) {
+        failure = status;
+      }
+    }
+    if (remaining.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+      CommitResult result(failure);
+      result.batch = std::move(batch);
+      result.batch.clear();
+      Promise<CommitResult> answer = std::move(promise);
+      delete this;
+      answer.fulfill(std::move(result));
+    }
+  }
+
+  DatabaseCore& core;
+  Batch batch;
+  std::atomic<std::uint32_t> remaining;
+  std::atomic<std::uint32_t> failed{0};
+  Status failure;
+  Promise<CommitResult> promise;
+};
+
+class EachPart final : public CommitCall {
+ public:
+  EachPart(EachState& state, std::int64_t credit) : state_(state), credit_(credit) {}
+  void finish(Status status) override {
+    EachState& state = state_;
+    state.core.release(shard->id(), credit_);
+    delete this;
+    state.part_ended(status);
+  }
+
+ private:
+  EachState& state_;
+  std::int64_t credit_;
+};
+
+/// Points the call at a part of its batch and at its shard. The payload's checksum is computed here, on the caller's thread.
+void fill(CommitCall& call, DatabaseCore& core, const Batch::ShardPart& part, const CommitOptions& options) {
+  call.shard = &core.shard(part.shard);
+  call.payload = Bytes(part.encoded.data(), part.encoded.size());
+  call.operation_count = part.operation_count;
+  call.families = &part.families;
+  call.payload_checksum = base::checksum(as_span(call.payload));
+  call.options = options;
+}
+
+/// Errors that need no shard to be found.
+Status check_commit(const Batch& batch, const CommitOptions& options, const DatabaseCore& core) {
+  if (options.durability == Durability::kUnlogged) {
+    return Status(Code::kNotSupported);
+  }
+  if (batch.empty()) {
+    return Status(Code::kInvalidArgument);
+  }
+  for (const Batch::ShardPart& part : batch.parts()) {
+    if (part.operation_count > 0 && part.shard >= core.settings().shard_count) {
+      return Status(Code::kInvalidArgument);  // Made for another database.
+    }
+    if (part.encoded.size() > std::min<std::uint64_t>(kBatchBytesMax, core.settings().options.log_segment_bytes / 2)) {
+      return Status(Code::kTooLarge).with_shard(part.shard);
+    }
+  }
+  return Status::ok();
+}
+
+const Batch::ShardPart& only_part(const Batch& batch) {
+  const auto part = std::ranges::find_if(batch.parts(), [](const Batch::ShardPart& each) { return each.operation_count > 0; });
+  PENSTOCK_ASSERT(part != batch.parts().end());
+  return *part;
+}
+
+std::int64_t credit_of(const Batch::ShardPart& part) { return static_cast<std::int64_t>(part.encoded.size()) + kSmallCallCredit; }
+
+Future<CommitResult> refuse_commit(Status status, Batch batch, bool keep) {
+  CommitResult result(status);
+  if (!keep) {
+    batch.clear();
+  }
+  result.batch = std::move(batch);
+  return ready_future(std::move(result));
+}
+
+Future<CommitResult> submit_commit(DatabaseCore& core, Batch batch, const CommitOptions& options, bool may_block) {
+  if (const Status status = check_commit(batch, options, core); !status.is_ok()) {
+    return refuse_commit(status, std::move(batch), false);
+  }
+  if (batch.shard_count() > 1) {
+    return refuse_commit(Status(Code::kInvalidArgument), std::move(batch), false);
+  }
+  const std::int64_t credit = credit_of(only_part(batch));
+  Status refused;
+  if (!core.accept(only_part(batch).shard, credit, may_block, refused)) {
+    return refuse_commit(refused, std::move(batch), refused.is(Code::kWouldBlock));
+  }
+  auto* call = new CommitFromThread(core, std::move(batch));
+  call->set_credit(credit);
+  fill(*call, core, only_part(call->batch()), options);
+  Future<CommitResult> future = call->future();
+  call->shard->part().reactor().post(*call);
+  return future;
+}
+
+Future<Status> submit_single(DatabaseCore& core, Batch batch, Status filled, const CommitOptions& options) {
+  if (filled.is_ok()) {
+    filled = check_commit(batch, options, core);
+  }
+  if (!filled.is_ok()) {
+    return ready_future(filled);
+  }
+  const std::int64_t credit = credit_of(only_part(batch));
+  Status refused;
+  if (!core.accept(only_part(batch).shard, credit, true, refused)) {
+    return ready_future(refused);
+  }
+  auto* call = new PutFromThread(core, std::move(batch));
+  call->set_credit(credit);
+  fill(*call, core, only_part(call->batch()), options);
+  Future<Status> future = call->future();
+  call->shard->part().reactor().post(*call);
+  return future;
+}
+
+// --- Reads ---
+
+/// A look-up from an ordinary thread: answered at once on the reactor if everything is in memory, else by a task. Deletes itself.
+class GetFromThread final : public reactor::Message {
+ public:
+  GetFromThread(DatabaseCore& core, ShardEngine& shard, const Family& family, Bytes key)
+      : core_(core), shard_(shard), family_(family), key_(key) {}
+  Future<Result<std::string>> future() { return promise_.future(); }
+  std::int64_t credit() const noexcept { return static_cast<std::int64_t>(key_.size()) + kSmallCallCredit; }
+
+  void run() override {
+    if (std::optional<Result<std::string>> answer = shard_.try_get(family_.state(), key_)) {
+      finish(std::move(*answer));
+    } else {
+      shard_.part().tasks().spawn(&GetFromThread::run_task, this);
+    }
+  }
+
+ private:
+  static Task<> run_task(GetFromThread* self) {
+    Result<std::string> answer = co_await self->shard_.get(self->family_.state(), self->key_);
+    self->finish(std::move(answer));
+  }
+  void finish(Result<std::string> answer) {
+    Promise<Result<std::string>> promise = std::move(promise_);
+    core_.release(shard_.id(), credit());
+    delete this;
+    promise.fulfill(std::move(answer));
+  }
+
+  DatabaseCore& core_;
+  ShardEngine& shard_;
+  Family family_;
+  std::string key_;
+  Promise<Result<std::string>> promise_;
+};
+
+Task<Result<bool>> contains_on(ShardEngine* shard, Family family, std::string key) {
+  co_return co_await shard->contains(family.state(), key);
+}
+
+Task<Result<ScanResult>> scan_on(ShardEngine* shard, Family family, ScanOptions options) {
+  co_return co_await shard->scan(family.state(), options);
+}
+
+/// Runs a coroutine on a shard and gives its credit back. Deletes itself.
+template <typename T, typename... Parameters>
+class ShardTaskCall final : public reactor::Message {
+ public:
+  using Function = Task<T> (*)(ShardEngine*, Parameters...);
+  ShardTaskCall(DatabaseCore& core, ShardEngine& shard, Function function, Parameters... parameters)
+      : core_(core), shard_(shard), function_(function), parameters_(std::move(parameters)...) {}
+  Future<T> future() { return promise_.future(); }
+  void run() override { shard_.part().tasks().spawn(&ShardTaskCall::run_task, this); }
+
+ private:
+  static Task<> run_task(ShardTaskCall* self) {
+    T value = co_await std::apply([self](Parameters&... each) { return self->function_(&self->shard_, each...); }, self->parameters_);
+    Promise<T> promise = std::move(self->promise_);
+    self->core_.release(self->shard_.id(), kSmallCallCredit);
+    delete self;
+    promise.fulfill(std::move(value));
+  }
+
+  DatabaseCore& core_;
+  ShardEngine& shard_;
+  Function function_;
+  std::tuple<Parameters...> parameters_;
+  Promise<T> promise_;
+};
+
+template <typename T, typename... Parameters, typename... Arguments>
+Future<T> call_on_shard(DatabaseCore& core, ShardId shard, Task<T> (*function)(ShardEngine*, Parameters...), Arguments... arguments) {
+  Status refused;
+  if (!core.accept(shard, kSmallCallCredit, true, refused)) {
+    return ready_future(T(std::unexpected(refused)));
+  }
+  auto* call = new ShardTaskCall<T, Parameters...>(core, core.shard(shard), function, std::move(arguments)...);
+  Future<T> future = call->future();
+  core.part_of(shard).reactor().post(*call);
+  return future;
+}
+
+/// A scan over several shards: all are asked at once, the last one's thread merges.
+struct MergedScan {
+  MergedScan(ScanOptions wanted, std::size_t shards) : options(std::move(wanted)), results(shards), remaining(shards) {}
+
+  void part_ended(std::size_t index, Result<ScanResult> result) {
+    results[index] = std::move(result);
+    if (remaining.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+      Promise<Result<ScanResult>> answer = std::move(promise);
+      Result<ScanResult> merged = merge();
+      delete this;
+      answer.fulfill(std::move(merged));
+    }
+  }
+
+  Result<ScanResult> merge() {
+    // Rows at or after the smallest `next` of a shard may have unseen smaller ones on that shard.
+    std::optional<std::string> stop;
+    ScanResult merged;
+    for (Result<ScanResult>& each : results) {
+      if (!each.has_value()) {
+        return std::unexpected(each.error());
+      }
+      if (each->next.has_value() && (!stop.has_value() || *each->next < *stop)) {
+        stop = each->next;
+      }
+      std::ranges::move(each->rows, std::back_inserter(merged.rows));
+    }
+    std::ranges::sort(merged.rows, {}, &Row::key);
+    std::uint64_t bytes = 0;
+    std::size_t count = 0;
+    while (count < merged.rows.size() && count < options.rows_max && bytes < options.bytes_max &&
+           (!stop.has_value() || merged.rows[count].key < *stop)) {
+      bytes += merged.rows[count].key.size() + merged.rows[count].value.size();
+      ++count;
+    }
+    merged.next = count < merged.rows.size() ? std::optional<std::string>(merged.rows[count].key) : stop;
+    merged.rows.resize(count);
+    return merged;
+  }
+
+  ScanOptions options;
+  std::vector<Result<ScanResult>> results;
+  std::atomic<std::size_t> remaining;
+  Promise<Result<ScanResult>> promise;
+};
+
+// --- Calls without a shard, on reactor 0 ---
+
+template <typename T, typename... Parameters>
+struct HomeCall {
+  using Function = Task<T> (DatabaseCore::*)(Parameters...);
+  static Task<T> run(DatabaseCore* core, Function function, Parameters... parameters) {
+    T value = co_await (core->*function)(std::move(parameters)...);
+    core->leave_home_call();
+    co_return value;
+  }
+};
+
+template <typename T, typename... Parameters, typename... Arguments>
+Future<T> call_home(DatabaseCore& core, T closed, Task<T> (DatabaseCore::*function)(Parameters...), Arguments... arguments) {
+  if (!core.enter_home_call()) {
+    return ready_future(std::move(closed));
+  }
+  return engine::run_on(core.home(), core.home_tasks(), &HomeCall<T, Parameters...>::run, &core, function, std::move(arguments)...);
+}
+
+std::unexpected<Failure> closed_failure() { return std::unexpected(Failure(Status(Code::kClosed), "the database is closed")); }
+
+Task<Outcome<bool>> open_core(DatabaseCore* core) { return core->open(); }
+Task<Status> close_core(DatabaseCore* core) { return core->close(); }
+
+}  // namespace
+
+// --- Opening and closing ---
+
+Database::Database(std::shared_ptr<detail::DatabaseCore> core) noexcept : core_(std::move(core)) {}
+Database::Database(Database&&) noexcept = default;
+
+Database& Database::operator=(Database&& other) noexcept {
+  if (this != &other) {
+    if (core_ != nullptr) {
+      close().ignore("assigned over");
+    }
+    core_ = std::move(other.core_);
+  }
+  return *this;
+}
+
+Database::~Database() {
+  if (core_ != nullptr) {
+    close().ignore("call close() to hear of it");
+  }
+}
+
+Outcome<Database> Database::open(Runtime& runtime, const std::string& directory, const DatabaseOptions& options) {
+  if (detail::current_executor != nullptr) {
+    return std::unexpected(Failure(Status(Code::kWouldBlock), "open() blocks: call it on a thread of your own"));
+  }
+  auto core = std::make_shared<DatabaseCore>(runtime.core(), directory, options);
+  Future<Outcome<bool>> opened = engine::run_on(core->home(), runtime.core()->tasks(0), &open_core, core.get());
+  Outcome<bool> outcome = opened.get();
+  if (!outcome.has_value()) {
+    return std::unexpected(std::move(outcome.error()));
+  }
+  return Database(std::move(core));
+}
+
+Status Database::close() {
+  if (detail::current_executor != nullptr) {
+    return Status(Code::kWouldBlock);
+  }
+  return engine::run_on(core_->home(), core_->runtime().tasks(0), &close_core, core_.get()).get();
+}
+
+// --- Families ---
+
+Future<Outcome<Family>> Database::create_family(std::string name, FamilyOptions options) {
+  return call_home(*core_, Outcome<Family>(closed_failure()), &DatabaseCore::create_family, std::move(name), options, false);
+}
+Future<Outcome<Family>> Database::open_family(std::string name) {
+  return call_home(*core_, Outcome<Family>(closed_failure()), &DatabaseCore::open_family, std::move(name));
+}
+Future<Outcome<Family>> Database::open_or_create_family(std::string name, FamilyOptions options) {
+  return call_home(*core_, Outcome<Family>(closed_failure()), &DatabaseCore::create_family, std::move(name), options, true);
+}
+Future<Outcome<bool>> Database::drop_family(std::string name) {
+  return call_home(*core_, Outcome<bool>(closed_failure()), &DatabaseCore::drop_family, std::move(name));
+}
+Future<Outcome<bool>> Database::rename_family(std::string from, std::string to) {
+  return call_home(*core_, Outcome<bool>(closed_failure()), &DatabaseCore::rename_family, std::move(from), std::move(to));
+}
+Future<Outcome<std::vector<FamilyInfo>>> Database::list_families() {
+  return call_home(*core_, Outcome<std::vector<FamilyInfo>>(closed_failure()), &DatabaseCore::list_families);
+}
+
+// --- Data ---
+
+Future<Status> Database::put(const Family& family, Bytes key, Bytes value, const CommitOptions& options) {
+  Batch batch;
+  const Status filled = batch.put(family, key, value);
+  return submit_single(*core_, std::move(batch), filled, options);
+}
+
+Future<Status> Database::remove(const Family& family, Bytes key, const CommitOptions& options) {
+  Batch batch;
+  const Status filled = batch.remove(family, key);
+  return submit_single(*core_, std::move(batch), filled, options);
+}
+
+Future<Result<std::string>> Database::get(const Family& family, Bytes key) {
+  if (!family.valid() || key.size() > kKeyBytesMax) {
+    return ready_future(Result<std::string>(std::unexpected(Status(Code::kInvalidArgument))));
+  }
+  const ShardId id = family.shard_of(key);
+  Status refused;
+  if (!core_->accept(id, static_cast<std::int64_t>(key.size()) + kSmallCallCredit, true, refused)) {
+    return ready_future(Result<std::string>(std::unexpected(refused)));
+  }
+  auto* call = new GetFromThread(*core_, core_->shard(id), family, key);
+  Future<Result<std::string>> future = call->future();
+  core_->part_of(id).reactor().post(*call);
+  return future;
+}
+
+Future<Result<bool>> Database::contains(const Family& family, Bytes key) {
+  if (!family.valid() || key.size() > kKeyBytesMax) {
+    return ready_future(Result<bool>(std::unexpected(Status(Code::kInvalidArgument))));
+  }
+  return call_on_shard(*core_, family.shard_of(key), &contains_on, family, std::string(key));
+}
+
+Future<Result<ScanResult>> Database::scan(const Family& family, ScanOptions options) {
+  if (!family.valid() || options.rows_max == 0) {
+    return ready_future(Result<ScanResult>(std::unexpected(Status(Code::kInvalidArgument))));
+  }
+  if (family.placement() == Placement::kPinned) {
+    return call_on_shard(*core_, family.shard_of({}), &scan_on, family, std::move(options));
+  }
+  const std::uint16_t shards = core_->settings().shard_count;
+  auto* merged = new MergedScan(options, shards);
+  Future<Result<ScanResult>> future = merged->promise.future();
+  for (std::uint16_t index = 0; index < shards; ++index) {
+    call_on_shard(*core_, index, &scan_on, family, options).on_ready([merged, index](Result<ScanResult> result) {
+      merged->part_ended(index, std::move(result));
+    });
+  }
+  return future;
+}
+
+Future<CommitResult> Database::commit(Batch batch, const CommitOptions& options) {
+  return submit_commit(*core_, std::move(batch), options, true);
+}
+
+Future<CommitResult> Database::try_commit(Batch batch, const CommitOptions& options) {
+  return submit_commit(*core_, std::move(batch), options, false);
+}
+
+Future<CommitResult> Database::write_each(Batch batch, const CommitOptions& options) {
+  if (const Status status = check_commit(batch, options, *core_); !status.is_ok()) {
+    return refuse_commit(status, std::move(batch), false);
+  }
+  // One more than the parts: the last to end, this function included, answers.
+  auto* state = new EachState(*core_, std::move(batch), 1);
+  Future<CommitResult> future = state->promise.future();
+  for (const Batch::ShardPart& part : state->batch.parts()) {
+    if (part.operation_count == 0) {
+      continue;
+    }
+    state->remaining.fetch_add(1, std::memory_order_relaxed);
+    const std::int64_t credit = credit_of(part);
+    Status refused;
+    if (!core_->accept(part.shard, credit, true, refused)) {
+      state->part_ended(refused);
+      continue;
+    }
+    auto* call = new EachPart(*state, credit);
+    fill(*call, *core_, part, options);
+    call->shard->part().reactor().post(*call);
+  }
+  state->part_ended(Status::ok());
+  return future;
+}
+
+Future<Status> Database::flush() { return call_home(*core_, Status(Code::kClosed), &DatabaseCore::flush_all); }
+
+void Database::post_call(ShardId shard, std::unique_ptr<ShardCall> call) {
+  struct Posted final : reactor::Message {
+    Posted(DatabaseCore& owner, ShardEngine& target, std::unique_ptr<ShardCall> wanted)
+        : core(owner), engine(target), user_call(std::move(wanted)) {}
+    void run() override { engine.part().tasks().spawn(&Posted::run_task, this); }
+    static Task<> run_task(Posted* self) {
+      Shard on(self->engine);
+      co_await self->user_call->run(on);
+      self->core.release(self->engine.id(), kSmallCallCredit);
+      delete self;
+    }
+    DatabaseCore& core;
+    ShardEngine& engine;
+    std::unique_ptr<ShardCall> user_call;
+  };
+  if (shard >= core_->settings().shard_count) {
+    call->refuse(Status(Code::kInvalidArgument));
+    return;
+  }
+  Status refused;
+  if (!core_->accept(shard, kSmallCallCredit, true, refused)) {
+    call->refuse(refused);
+    return;
+  }
+  auto* posted = new Posted(*core_, core_->shard(shard), std::move(call));
+  core_->part_of(shard).reactor().post(*posted);
+}
+
+// --- Looking at it ---
+
+std::uint32_t Database::shard_count() const noexcept { return core_->settings().shard_count; }
+const std::string& Database::directory() const noexcept { return core_->settings().directory; }
+const RecoveryReport& Database::recovery() const noexcept { return core_->recovery(); }
+Future<Metrics> Database::metrics() { return call_home(*core_, Metrics{}, &DatabaseCore::collect_metrics); }
+Future<Outcome<VerifyReport>> Database::verify() {
+  return call_home(*core_, Outcome<VerifyReport>(closed_failure()), &DatabaseCore::verify);
+}
+
+}  // namespace penstock

@@ -1,0 +1,90 @@
+// Shard: the API for coroutines on a shard's own reactor.
+#include "penstock/shard.h"
+
+#include <algorithm>
+
+#include "base/checksum.h"
+#include "engine/calls.h"
+#include "engine/reactor_part.h"
+#include "engine/shard_engine.h"
+
+namespace penstock {
+
+namespace {
+
+/// Lives in the frame of the coroutine that waits for it.
+class CommitOnShard final : public engine::CommitCall {
+ public:
+  Future<Status> future() { return promise_.future(); }
+  void finish(Status status) override {
+    Promise<Status> promise = std::move(promise_);
+    promise.fulfill(status);
+  }
+
+ private:
+  Promise<Status> promise_;
+};
+
+}  // namespace
+
+ShardId Shard::id() const noexcept { return engine_->id(); }
+
+Task<Result<std::string>> Shard::get(const Family& family, Bytes key) {
+  if (!family.valid() || key.size() > kKeyBytesMax || family.shard_of(key) != id()) {
+    co_return std::unexpected(Status(Code::kInvalidArgument).with_shard(id()));
+  }
+  co_return co_await engine_->get(family.state(), key);
+}
+
+Task<Result<bool>> Shard::contains(const Family& family, Bytes key) {
+  if (!family.valid() || key.size() > kKeyBytesMax || family.shard_of(key) != id()) {
+    co_return std::unexpected(Status(Code::kInvalidArgument).with_shard(id()));
+  }
+  co_return co_await engine_->contains(family.state(), key);
+}
+
+Task<Result<ScanResult>> Shard::scan(const Family& family, const ScanOptions& options) {
+  const bool is_elsewhere = family.valid() && family.placement() == Placement::kPinned && family.shard_of({}) != id();
+  if (!family.valid() || options.rows_max == 0 || is_elsewhere) {
+    co_return std::unexpected(Status(Code::kInvalidArgument).with_shard(id()));
+  }
+  co_return co_await engine_->scan(family.state(), options);
+}
+
+Task<Status> Shard::commit(Batch& batch, const CommitOptions& options) {
+  if (options.durability == Durability::kUnlogged) {
+    co_return Status(Code::kNotSupported).with_shard(id());
+  }
+  const auto part = std::ranges::find_if(batch.parts(), [](const Batch::ShardPart& each) { return each.operation_count > 0; });
+  if (batch.shard_count() != 1 || part->shard != id()) {
+    co_return Status(Code::kInvalidArgument).with_shard(id());
+  }
+  CommitOnShard call;
+  call.shard = engine_;
+  call.payload = Bytes(part->encoded.data(), part->encoded.size());
+  call.operation_count = part->operation_count;
+  call.families = &part->families;
+  call.payload_checksum = base::checksum(as_span(call.payload));
+  call.options = options;
+  Future<Status> published = call.future();
+  call.run();
+  const Status status = co_await std::move(published);
+  batch.clear();
+  co_return status;
+}
+
+Task<Status> Shard::put(const Family& family, Bytes key, Bytes value, const CommitOptions& options) {
+  Batch batch;
+  PENSTOCK_CO_TRY(batch.put(family, key, value));
+  co_return co_await commit(batch, options);
+}
+
+Task<Status> Shard::remove(const Family& family, Bytes key, const CommitOptions& options) {
+  Batch batch;
+  PENSTOCK_CO_TRY(batch.remove(family, key));
+  co_return co_await commit(batch, options);
+}
+
+Task<> Shard::yield() { co_await engine_->part().reactor().yield(); }
+
+}  // namespace penstock
