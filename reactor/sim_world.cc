@@ -1,8 +1,7 @@
 #include "reactor/sim_world.h"
 
 #include <algorithm>
-#include <cinttypes>
-#include <cstdio>
+#include <string>
 
 namespace penstock::reactor {
 
@@ -90,12 +89,14 @@ void SimWorld::run_for(std::uint64_t duration_ns) {
   }
 }
 
-void SimWorld::report_deadlock() const {
-  std::fprintf(stderr, "penstock: simulation of seed %" PRIu64 " stands still at %" PRIu64 " ns\n", seed_, system_.time_ns());
+void SimWorld::stop_at_deadlock() const {
+  std::string text =
+      "simulation of seed " + std::to_string(seed_) + " stands still at " + std::to_string(system_.time_ns()) + " ns";
   for (const Node& node : nodes_) {
-    std::fprintf(stderr, "penstock: reactor %u: %u in flight, %s\n", node.reactor->index(), node.io->in_flight(),
-                 node.reactor->has_ready_work() ? "tasks ready" : "nothing ready");
+    text += "; reactor " + std::to_string(node.reactor->index()) + ": " + std::to_string(node.io->in_flight()) + " in flight";
+    if (node.reactor->has_ready_work()) text += ", tasks ready";
   }
+  base::assert_failed(__FILE__, __LINE__, text.c_str());
 }
 
 }  // namespace penstock::reactor

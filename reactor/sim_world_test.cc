@@ -92,6 +92,7 @@ TEST(SimWorld, TellsWhenNothingWillEverHappen) {
   EXPECT_FALSE(world.run_until([&job] { return job.is_done(); }));
   event.notify_all();
   EXPECT_TRUE(world.run_until([&job] { return job.is_done(); }));
+  EXPECT_DEATH(world.run(0, wait_for_event, &event), "seed 1 stands still");
 }
 
 TEST(SimWorld, TheSameSeedGivesTheSameTraceAndAnotherSeedAnotherOne) {
