@@ -23,6 +23,11 @@ LONG_FILES = {
 
 # Sources that the test of another file covers: which.
 TESTED_BY = {
+    "reactor/sim_content.cc": "reactor/sim_disk_test.cc",
+    "reactor/sim_disk_names.cc": "reactor/sim_disk_test.cc",
+    "reactor/sim_disk_power.cc": "reactor/sim_disk_test.cc",
+    "reactor/sim_faults.cc": "reactor/sim_disk_test.cc",
+    "reactor/sim_system.cc": "reactor/sim_disk_test.cc",
 }
 
 CODE_SUFFIXES = (".h", ".cc")
