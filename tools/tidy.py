@@ -222,11 +222,11 @@ BANNED_ABOVE_REACTOR = [
     (r"\bthread_local\b", "state belongs to a reactor or shard, not to a thread"),
 ]
 BANNED_IN_LIBRARY = [
+    (r"\busing namespace\b(?!\s+(?:\w+::)*\w*literals)", "name what you use"),
     (r"(?<![\w_])assert\s*\(", "PENSTOCK_ASSERT is on in every build"),
     (r"\b(?:throw|try|catch)\b(?!_)", "the library has no exceptions: return a Status"),
 ]
 BANNED_IN_CODE = [
-    (r"\busing namespace\b(?!\s+(?:\w+::)*\w*literals)", "name what you use"),
     (r"\bco_await\s+std::move\(\s*\w*task\w*\s*\)", "a Task is awaited where it is made: co_await f(x)"),
     (r"\bPENSTOCK_(?:CO_)?TRY\w*\(\s*co_await\s+[^;]*\bco_await\b", "one co_await a statement (GCC 12)"),
     (r"#\s*if\s+0\b", "delete dead code"),
