@@ -56,7 +56,7 @@ Task<Status> check_leaf(const CheckContext& check, const NodeView& node) {
 
 Task<Status> check_subtree(const CheckContext& check, ChildPointer pointer, const Fences& fences) {
   if (pointer.birth > check.generation) co_return corruption_at(pointer.address);
-  Result<PageRef> page = co_await check.store.read_page(pointer, check.family);
+  Result<PageRef> page = co_await check.store.read_page(pointer, check.family, false);
   if (!page.has_value()) co_return page.error();
   const NodeView node(page->bytes());
   // A cached page was verified for the family that read it first.

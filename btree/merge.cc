@@ -375,7 +375,7 @@ Task<Status> Merger::open_child(ChildPointer pointer, std::uint8_t level) {
 Task<Status> Merger::read_node(ChildPointer pointer, std::uint8_t level, SharedPage& page) {
   PageRef found = store_.find_cached(pointer);
   if (!found) {
-    Result<PageRef> read = co_await store_.read_page(pointer, family_);
+    Result<PageRef> read = co_await store_.read_page(pointer, family_, false);
     if (!read.has_value()) co_return read.error();
     found = std::move(*read);
   }

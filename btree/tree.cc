@@ -85,7 +85,7 @@ Task<Status> free_subtree(PageStore& store, ChildPointer pointer, FamilyId famil
     store.free_page(pointer);
     co_return Status::ok();
   }
-  Result<PageRef> page = co_await store.read_page(pointer, family);
+  Result<PageRef> page = co_await store.read_page(pointer, family, false);
   if (!page.has_value()) co_return page.error();
   const NodeView node(page->bytes());
   if (level != kTreeDepthMax && node.level() != level) co_return corruption_at(pointer.address);

@@ -1,0 +1,491 @@
+// Trees against std::map: random merges over a simulated disk, then the whole tree is checked, walked and looked up.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/random.h"
+#include "btree/btree.h"
+#include "btree/page.h"
+#include "reactor/sim_disk.h"
+#include "reactor/sim_world.h"
+
+namespace penstock::btree {
+namespace {
+
+constexpr FamilyId kFamily = 77;
+
+struct Operation {
+  MergeOperation::Kind kind = MergeOperation::Kind::kPut;
+  std::string key;
+  std::string value = {};
+};
+Operation deletion(std::string key) { return {.kind = MergeOperation::Kind::kDelete, .key = std::move(key)}; }
+
+/// Lends each operation from memory that is gone after next(): whoever keeps it is caught by the address sanitizer.
+class LentSource final : public MergeSource {
+ public:
+  explicit LentSource(std::vector<Operation> operations) : operations_(std::move(operations)) { lend(); }
+  bool valid() const override { return place_ < operations_.size(); }
+  const MergeOperation& current() const override { return current_; }
+  void next() override {
+    ++place_;
+    lend();
+  }
+
+ private:
+  void lend() {
+    if (key_ != nullptr) std::memset(key_.get(), 0xdd, key_bytes_);
+    if (!valid()) return;
+    const Operation& operation = operations_[place_];
+    key_bytes_ = operation.key.size();
+    key_ = std::make_unique<char[]>(key_bytes_ + 1);
+    value_ = std::make_unique<char[]>(operation.value.size() + 1);
+    std::copy(operation.key.begin(), operation.key.end(), key_.get());
+    std::copy(operation.value.begin(), operation.value.end(), value_.get());
+    current_ = MergeOperation{
+        .kind = operation.kind, .key = Bytes(key_.get(), key_bytes_), .value = Bytes(value_.get(), operation.value.size())};
+  }
+  std::vector<Operation> operations_;
+  std::size_t place_ = 0;
+  std::unique_ptr<char[]> key_;
+  std::unique_ptr<char[]> value_;
+  std::size_t key_bytes_ = 0;
+  MergeOperation current_;
+};
+
+using Model = std::map<std::string, std::string>;
+
+/// A store with one tree, which its superblocks name, and the map that it must equal.
+struct Forest {
+  explicit Forest(std::uint64_t seed, std::uint64_t cache_bytes = 4_MiB) : disk(seed), world(disk, {.seed = seed}) {
+    EXPECT_TRUE(PageStore::create(world.system(), "/shard-0", StoreIdentity{.uuid_high = 1, .uuid_low = 2}, 0).is_ok());
+    options.directory = "/shard-0";
+    options.identity = StoreIdentity{.uuid_high = 1, .uuid_low = 2};
+    options.cache_bytes = cache_bytes;
+    open();
+  }
+  ~Forest() { close(); }
+  void open();
+  void close();
+  void apply(std::vector<Operation> operations, std::vector<Address> evacuated = {});
+  void verify();
+
+  reactor::SimDisk disk;
+  reactor::SimWorld world;
+  PageStoreOptions options;
+  std::unique_ptr<PageStore> store;
+  ChildPointer root;
+  Model model;
+  MergeStats stats;  // Of the last merge.
+};
+
+Task<Status> open_store(Forest* forest) {
+  Outcome<std::unique_ptr<PageStore>> opened = co_await PageStore::open(forest->world.reactor(0), forest->options);
+  if (!opened.has_value()) co_return opened.error().status;
+  forest->store = std::move(*opened);
+  forest->root = forest->store->current().roots;
+  co_return Status::ok();
+}
+Task<> close_store(Forest* forest) { co_await forest->store->close(); }
+
+void Forest::open() {
+  const Status status = world.run(0, open_store, this);
+  ASSERT_TRUE(status.is_ok()) << status.to_string();
+}
+void Forest::close() {
+  if (store == nullptr) return;
+  world.run(0, close_store, this);
+  store.reset();
+}
+
+Task<Status> merge_and_publish(Forest* forest, LentSource* source, std::vector<Address> evacuated) {
+  PageStore& store = *forest->store;
+  store.begin_pass();
+  if (!evacuated.empty()) store.set_evacuated(std::move(evacuated));
+  PENSTOCK_CO_TRY(co_await store.reserve(4096, false));
+  forest->stats = MergeStats{};
+  const Result<ChildPointer> root = co_await merge(store, forest->root, kFamily, *source, forest->stats);
+  if (!root.has_value()) co_return root.error();
+  AppliedPosition applied = store.current().applied;
+  applied.epoch = 1;
+  applied.sequence += 1;
+  PENSTOCK_CO_TRY(co_await store.publish(applied, *root));
+  forest->root = *root;
+  co_return Status::ok();
+}
+
+void Forest::apply(std::vector<Operation> operations, std::vector<Address> evacuated) {
+  for (const Operation& operation : operations) {
+    if (operation.kind == MergeOperation::Kind::kPut) model[operation.key] = operation.value;
+    if (operation.kind == MergeOperation::Kind::kDelete) model.erase(operation.key);
+  }
+  LentSource source(std::move(operations));
+  const Status status = world.run(0, merge_and_publish, this, &source, std::move(evacuated));
+  ASSERT_TRUE(status.is_ok()) << status.to_string();
+}
+
+struct Walk {
+  std::map<Address, std::uint32_t> live_by_zone;
+  std::set<Address> seen;
+  std::uint64_t blocks = 0;
+};
+
+void count_blocks(void* context, Address address, std::uint64_t blocks) {
+  Walk& walk = *static_cast<Walk*>(context);
+  EXPECT_TRUE(walk.seen.insert(address).second);
+  walk.blocks += blocks;
+  for (std::uint64_t index = 0; index < blocks; ++index) {
+    const auto block = static_cast<std::uint32_t>(address.block + index);
+    walk.live_by_zone[Address{.file = address.file, .block = block / kZoneBlocks * kZoneBlocks}] += 1;
+  }
+}
+
+Task<Status> check_tree(Forest* forest, Walk* walk) {
+  const PageStore::ReadPin pin = forest->store->pin_current();
+  co_return co_await check(*forest->store, forest->root, kFamily, forest->store->current().generation, count_blocks, walk);
+}
+
+/// The pair at a cursor, extents read.
+Task<Result<std::string>> value_at(Forest* forest, const Cursor* cursor) {
+  const std::optional<ExtentPointer> extent = cursor->extent();
+  if (!extent.has_value()) co_return std::string(cursor->value());
+  co_return co_await forest->store->read_extent(*extent, kFamily);
+}
+
+Task<Status> compare_order(Forest* forest) {
+  const PageStore::ReadPin pin = forest->store->pin_current();
+  Cursor cursor(*forest->store, forest->root, kFamily);
+  PENSTOCK_CO_TRY(co_await cursor.seek(""));
+  for (const auto& [key, value] : forest->model) {
+    EXPECT_TRUE(cursor.valid());
+    if (!cursor.valid()) co_return Status(Code::kNotFound);
+    EXPECT_EQ(cursor.key(), key);
+    const Result<std::string> found = co_await value_at(forest, &cursor);
+    if (!found.has_value()) co_return found.error();
+    EXPECT_EQ(*found, value);
+    PENSTOCK_CO_TRY(co_await cursor.next());
+  }
+  EXPECT_FALSE(cursor.valid());
+  co_return Status::ok();
+}
+
+Task<Status> compare_lookup(Forest* forest, std::string key) {
+  const PageStore::ReadPin pin = forest->store->pin_current();
+  const Result<std::optional<Found>> found = co_await find(*forest->store, forest->root, kFamily, key);
+  if (!found.has_value()) co_return found.error();
+  const auto expected = forest->model.find(key);
+  EXPECT_EQ(found->has_value(), expected != forest->model.end());
+  if (found->has_value() && expected != forest->model.end() && !(*found)->extent.has_value()) {
+    EXPECT_EQ((*found)->value, expected->second);
+  }
+  const CachedFind cached = find_cached(*forest->store, forest->root, kFamily, key);
+  if (cached.complete) {
+    EXPECT_EQ(cached.found.has_value(), found->has_value());
+  }
+  Cursor cursor(*forest->store, forest->root, kFamily);
+  PENSTOCK_CO_TRY(co_await cursor.seek(key));
+  const auto lower = forest->model.lower_bound(key);
+  EXPECT_EQ(cursor.valid(), lower != forest->model.end());
+  if (cursor.valid() && lower != forest->model.end()) {
+    EXPECT_EQ(cursor.key(), lower->first);
+  }
+  co_return Status::ok();
+}
+
+void Forest::verify() {
+  Walk walk;
+  const Status checked = world.run(0, check_tree, this, &walk);
+  ASSERT_TRUE(checked.is_ok()) << checked.to_string();
+  const Status ordered = world.run(0, compare_order, this);
+  ASSERT_TRUE(ordered.is_ok()) << ordered.to_string();
+  EXPECT_EQ(root.entries, model.size());
+  std::map<Address, std::uint32_t> counted;
+  for (const auto& [zone, live] : store->live_blocks_by_zone()) {
+    if (live != 0) counted[zone] = live;
+  }
+  EXPECT_EQ(counted, walk.live_by_zone);
+}
+
+std::string bytes_of_length(base::Random& random, std::uint64_t length) {
+  std::string bytes(length, '\0');
+  for (char& byte : bytes) byte = static_cast<char>(random.next());
+  return bytes;
+}
+
+/// Keys and values of one seed: short, long, with shared beginnings, in a row.
+struct Generator {
+  explicit Generator(std::uint64_t seed) : random(seed), shape(seed % 6), values(seed / 6 % 3) {
+    prefix = bytes_of_length(random, random.below(200));
+  }
+  std::string key() {
+    switch (shape) {
+      case 0:
+        return std::to_string(random.below(4000));
+      case 1:
+        return prefix + std::to_string(random.below(2000));
+      case 2:
+        return bytes_of_length(random, random.below(3) == 0 ? random.below(1025) : random.below(4));
+      case 3:
+        return std::string(random.below(300), 'a') + std::to_string(random.below(20));
+      case 4:  // Long separators, so few children a node and a deep tree.
+        return std::string(700, static_cast<char>('a' + random.below(20))) + std::to_string(random.below(3000)) + prefix;
+      default:
+        return prefix.substr(0, random.below(prefix.size() + 1)) + bytes_of_length(random, random.below(6));
+    }
+  }
+  std::string value() {
+    std::uint64_t bytes = random.below(120);
+    if (values == 1 && random.one_in(4)) bytes = random.below(20'000);
+    if (values == 2 && random.one_in(40)) bytes = random.below(200'000);
+    return std::string(bytes, static_cast<char>(random.next()));
+  }
+  base::Random random;
+  std::uint64_t shape;
+  std::uint64_t values;
+  std::string prefix;
+};
+
+std::vector<Operation> draw_operations(Generator& generator, std::uint64_t count, std::uint64_t delete_percent) {
+  std::map<std::string, Operation> drawn;
+  for (std::uint64_t index = 0; index < count; ++index) {
+    Operation operation{.key = generator.key()};
+    if (generator.random.below(100) < delete_percent) {
+      operation.kind = MergeOperation::Kind::kDelete;
+    } else {
+      operation.value = generator.value();
+    }
+    drawn[operation.key] = std::move(operation);
+  }
+  std::vector<Operation> operations;
+  for (auto& [key, operation] : drawn) operations.push_back(std::move(operation));
+  return operations;
+}
+
+struct ZoneList {
+  std::vector<Address> zones;
+  std::vector<PageStore::Candidate> candidates;
+};
+
+Task<Status> list_zones(Forest* forest, ZoneList* list) {
+  for (const Address zone : list->zones) {
+    Result<std::vector<PageStore::Candidate>> listed = co_await forest->store->list_zone(zone);
+    if (!listed.has_value()) co_return listed.error();
+    list->candidates.insert(list->candidates.end(), listed->begin(), listed->end());
+  }
+  co_return Status::ok();
+}
+
+/// Some zones to empty, and the moves for what is in them joined with `operations`.
+std::vector<Address> add_moves(Forest& forest, base::Random& random, std::vector<Operation>& operations) {
+  ZoneList list;
+  for (const auto& [zone, live] : forest.store->live_blocks_by_zone()) {
+    if (live != 0 && random.one_in(3)) list.zones.push_back(zone);
+  }
+  const Status listed = forest.world.run(0, list_zones, &forest, &list);
+  EXPECT_TRUE(listed.is_ok()) << listed.to_string();
+  std::set<std::string> keys;
+  for (const PageStore::Candidate& candidate : list.candidates) {
+    if (candidate.family == kFamily) keys.insert(candidate.first_key);
+  }
+  for (const std::string& key : keys) operations.push_back({.kind = MergeOperation::Kind::kMove, .key = key});
+  std::sort(operations.begin(), operations.end(), [](const Operation& left, const Operation& right) {
+    if (left.key != right.key) return left.key < right.key;
+    return left.kind == MergeOperation::Kind::kMove && right.kind != MergeOperation::Kind::kMove;
+  });
+  return list.zones;
+}
+
+class RandomTrees : public testing::TestWithParam<std::uint64_t> {};
+
+TEST_P(RandomTrees, EqualAMapAfterEveryMerge) {
+  const std::uint64_t seed = GetParam();
+  Forest forest(seed);
+  Generator generator(seed);
+  for (int round = 0; round < 12; ++round) {
+    SCOPED_TRACE("seed " + std::to_string(seed) + " round " + std::to_string(round));
+    const std::uint64_t count = generator.random.one_in(3) ? 1 + generator.random.below(5) : generator.random.below(600);
+    const std::uint64_t delete_percent = round % 4 == 3 ? 80 : generator.random.below(50);
+    std::vector<Operation> operations = draw_operations(generator, count, delete_percent);
+    std::vector<Address> zones;
+    if (generator.random.one_in(2)) zones = add_moves(forest, generator.random, operations);
+    forest.apply(std::move(operations), zones);
+    ASSERT_FALSE(HasFatalFailure());
+    forest.verify();
+    ASSERT_FALSE(HasFailure());
+    const auto live = forest.store->live_blocks_by_zone();
+    for (const Address& zone : zones) {
+      const auto place = std::find_if(live.begin(), live.end(), [&](const auto& entry) { return entry.first == zone; });
+      EXPECT_TRUE(place == live.end() || place->second == 0) << "zone " << zone.block << " was to be emptied";
+    }
+    for (int probe = 0; probe < 30; ++probe) {
+      std::string key = generator.key();
+      if (probe % 3 == 0) key += static_cast<char>(generator.random.next());
+      if (key.size() > kKeyBytesMax) key.resize(kKeyBytesMax);
+      const Status looked = forest.world.run(0, compare_lookup, &forest, key);
+      ASSERT_TRUE(looked.is_ok()) << looked.to_string();
+    }
+    ASSERT_FALSE(HasFailure());
+  }
+  std::vector<Operation> deletes;
+  for (const auto& [key, value] : forest.model) deletes.push_back(deletion(key));
+  forest.apply(std::move(deletes));
+  forest.verify();
+  EXPECT_TRUE(forest.root.is_null());
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, RandomTrees, testing::Range(std::uint64_t{0}, std::uint64_t{36}));
+
+std::string row_key(std::uint64_t number) {
+  const std::string digits = std::to_string(number);
+  return "row/" + std::string(12 - digits.size(), '0') + digits;
+}
+std::vector<Operation> rows(std::uint64_t begin, std::uint64_t end, std::uint64_t step = 1, std::size_t value_bytes = 100) {
+  std::vector<Operation> operations;
+  for (std::uint64_t number = begin; number < end; number += step) {
+    operations.push_back({.key = row_key(number), .value = std::string(value_bytes, static_cast<char>('a' + number % 26))});
+  }
+  return operations;
+}
+/// Bytes of keys and values per byte of pages.
+double use_of_pages(Forest& forest) {
+  Walk walk;
+  EXPECT_TRUE(forest.world.run(0, check_tree, &forest, &walk).is_ok());
+  std::uint64_t bytes = 0;
+  for (const auto& [key, value] : forest.model) bytes += key.size() + value.size() + sizeof(Slot) + sizeof(LeafCellHeader);
+  return static_cast<double>(bytes) / static_cast<double>(walk.blocks * kPageBlockBytes);
+}
+
+TEST(Merge, SortedInputIntoAnEmptyTreeFillsItsPages) {
+  Forest forest(1);
+  forest.apply(rows(0, 20'000));
+  forest.verify();
+  EXPECT_EQ(forest.stats.puts, 20'000U);
+  EXPECT_GE(use_of_pages(forest), 0.95);
+}
+
+TEST(Merge, RowsAppendedInManyPassesFillTheirPages) {
+  Forest forest(2);
+  for (std::uint64_t begin = 0; begin < 20'000; begin += 1000) forest.apply(rows(begin, begin + 1000));
+  forest.verify();
+  EXPECT_GE(use_of_pages(forest), 0.90);
+}
+
+TEST(Merge, LargeInlineValuesWasteLittleSpace) {
+  for (const std::size_t value_bytes : {700U, 1500U, 2100U, 3000U, 5000U, 9000U, 16'384U}) {
+    SCOPED_TRACE(value_bytes);
+    Forest forest(3);
+    forest.apply(rows(0, 300, 1, value_bytes));
+    EXPECT_GE(use_of_pages(forest), 0.77);
+  }
+}
+
+TEST(Merge, OverwritesInPlaceKeepTheTreeItsSize) {
+  Forest forest(4);
+  forest.apply(rows(0, 20'000));
+  const double before = use_of_pages(forest);
+  for (int round = 0; round < 4; ++round) forest.apply(rows(static_cast<std::uint64_t>(round), 20'000, 7));
+  forest.verify();
+  EXPECT_GE(use_of_pages(forest), before * 0.87);
+}
+
+TEST(Merge, DeletingMostRowsMergesTheirLeaves) {
+  Forest forest(5);
+  forest.apply(rows(0, 20'000));
+  std::vector<Operation> deletes;
+  for (std::uint64_t number = 0; number < 20'000; ++number) {
+    if (number % 10 != 0) deletes.push_back(deletion(row_key(number)));
+  }
+  forest.apply(std::move(deletes));
+  forest.verify();
+  EXPECT_EQ(forest.stats.deletes, 18'000U);
+  EXPECT_GE(use_of_pages(forest), 0.80);
+}
+
+TEST(Merge, AnUnderfullLeafTakesItsRightNeighbourAlong) {
+  Forest forest(6);
+  forest.apply(rows(0, 2000));
+  std::vector<Operation> deletes;  // One leaf's worth, but for a row.
+  for (std::uint64_t number = 1001; number < 1060; ++number) {
+    deletes.push_back(deletion(row_key(number)));
+  }
+  forest.apply(std::move(deletes));
+  forest.verify();
+  EXPECT_GE(use_of_pages(forest), 0.90);
+}
+
+TEST(Merge, DeletesOfAbsentKeysWriteNothing) {
+  Forest forest(7);
+  forest.apply(rows(0, 5000, 2));
+  const ChildPointer before = forest.root;
+  std::vector<Operation> deletes;
+  for (std::uint64_t number = 1; number < 5000; number += 2) {
+    deletes.push_back(deletion(row_key(number)));
+  }
+  forest.apply(std::move(deletes));
+  EXPECT_EQ(forest.root, before);
+  EXPECT_EQ(forest.stats.pages_written, 0U);
+  EXPECT_EQ(forest.stats.deletes, 0U);
+}
+
+TEST(Merge, OnePutWritesOnePageALevel) {
+  Forest forest(8);
+  forest.apply(rows(0, 50'000, 2));
+  std::vector<Operation> put;
+  put.push_back({.key = row_key(24'000), .value = std::string(100, 'x')});
+  forest.apply(put);
+  EXPECT_LE(forest.stats.pages_written, 3U);
+  EXPECT_EQ(forest.stats.leaves_read, 1U);
+  put.front().key = row_key(24'001);  // Into a full leaf: it splits.
+  forest.apply(put);
+  EXPECT_LE(forest.stats.pages_written, 5U);  // And so does its full parent.
+  forest.verify();
+}
+
+TEST(Merge, AnEmptyMergeOfAnEmptyTreeStaysEmpty) {
+  Forest forest(9);
+  forest.apply({});
+  EXPECT_TRUE(forest.root.is_null());
+  forest.apply({deletion("absent")});
+  EXPECT_TRUE(forest.root.is_null());
+  forest.verify();
+}
+
+Task<Status> free_all(Forest* forest) {
+  forest->store->begin_pass();
+  PENSTOCK_CO_TRY(co_await forest->store->reserve(64, false));
+  PENSTOCK_CO_TRY(co_await free_tree(*forest->store, forest->root, kFamily));
+  AppliedPosition applied = forest->store->current().applied;
+  applied.sequence += 1;
+  PENSTOCK_CO_TRY(co_await forest->store->publish(applied, ChildPointer{}));
+  forest->root = ChildPointer{};
+  forest->model.clear();
+  co_return Status::ok();
+}
+
+TEST(FreeTree, LeavesNoLiveBlock) {
+  Forest forest(10);
+  forest.apply(rows(0, 3000));
+  forest.apply(rows(100, 110, 1, 50'000));
+  const Status freed = forest.world.run(0, free_all, &forest);
+  ASSERT_TRUE(freed.is_ok()) << freed.to_string();
+  for (const auto& [zone, live] : forest.store->live_blocks_by_zone()) EXPECT_EQ(live, 0U);
+}
+
+TEST(Tree, IsTheSameAfterReopening) {
+  Forest forest(11);
+  forest.apply(rows(0, 3000));
+  forest.apply(rows(0, 3000, 5, 20'000));
+  forest.close();
+  forest.open();
+  forest.verify();
+}
+
+}  // namespace
+}  // namespace penstock::btree
