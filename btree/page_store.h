@@ -1,17 +1,19 @@
 // The page files of one shard: reading and caching pages, writing new ones in passes, space in zones, the two superblock slots.
 //
-// Copy-on-write: a pass writes new pages into empty space, frees the pages they replace, and publishes a superblock with a generation
-// of its own. Until then the last two superblocks and all that they reach stay as they are.
-// Invariants:
-//   Store-I1 Order of a publication: pages and zone tables -> fdatasync of every page file touched -> superblock g into the slot that
+// Copy-on-write: a pass writes new pages into empty space, frees the pages they replace, and publishes a superblock with a
+// generation of its own. Until then the last two superblocks and all that they reach stay as they are. Invariants:
+//   Store-I1 Order of a publication: pages and zone tables -> fdatasync of every page file touched -> superblock g into the
+//   slot that
 //            g - 1 is not in -> fdatasync. Only then does current() change.
-//   Store-I2 A zone emptied by generation e and first written for b is written again iff no kept generation lies in [b, e). Kept:
+//   Store-I2 A zone emptied by generation e and first written for b is written again iff no kept generation lies in [b, e).
+//   Kept:
 //            both slots, and every pinned generation.
 //   Store-I3 So the older valid slot always opens completely: its pages, its zone tables and its files are untouched.
 //   Store-I4 A block is written once between two emptyings of its zone.
 //   Store-I5 Nothing read from disk is used before its checksum (from the parent) and its structure were verified.
 //   Store-I6 Counts: live blocks of a zone = blocks of pages and extents in it that current()'s root reaches.
-//   Store-I7 After a failed sync, or a superblock write of unknown result, the store refuses passes (`poisoned`); reads go on. A
+//   Store-I7 After a failed sync, or a superblock write of unknown result, the store refuses passes (`poisoned`); reads go on.
+//   A
 //            failed page write alone only ends its pass with io_error: its zone is left alone for this opening.
 // Units: blocks of 4 KiB; zones of 1 MiB. Thread: the shard's reactor. Formats: docs/formats/superblock.md, zones.md, page.md.
 #pragma once
@@ -56,15 +58,15 @@ struct PageStoreOptions {
   StoreIdentity identity;
   ShardId shard = 0;
   std::uint64_t cache_bytes = 64_MiB;
-  std::uint64_t file_bytes_max = 4_GiB;       ///< A multiple of 1 MiB, at most 4 GiB.
-  std::uint64_t growth_bytes_min = 8_MiB;     ///< A file grows by at least this and by a quarter of the store, at most 256 MiB.
+  std::uint64_t file_bytes_max = 4_GiB;    ///< A multiple of 1 MiB, at most 4 GiB.
+  std::uint64_t growth_bytes_min = 8_MiB;  ///< A file grows by at least this and by a quarter of the store, at most 256 MiB.
   std::uint64_t write_bytes_in_flight_max = 256_KiB;  ///< The flush's budget.
-  std::uint32_t run_bytes_max = 128_KiB;      ///< Adjacent pages go out in writes of at most this.
+  std::uint32_t run_bytes_max = 128_KiB;              ///< Adjacent pages go out in writes of at most this.
   std::uint32_t space_use_target_percent = 75;
 };
 
 struct SpaceStats {
-  std::uint64_t file_bytes = 0;      ///< Allocated to page files, tables included.
+  std::uint64_t file_bytes = 0;  ///< Allocated to page files, tables included.
   std::uint64_t live_bytes = 0;
   std::uint64_t free_bytes = 0;      ///< In zones that can be written now.
   std::uint64_t pinned_bytes = 0;    ///< In empty zones that a kept generation still needs.
@@ -117,14 +119,16 @@ class PageStore {
   Task<> close();
 
   const Superblock& current() const noexcept;
-  /// What the older slot has applied: the log before this is needed by no slot. Before the second publication of a new store: zero.
+  /// What the older slot has applied: the log before this is needed by no slot. Before the second publication of a new store:
+  /// zero.
   AppliedPosition older_applied() const noexcept;
 
   // --- reading ---
   /// The page if it is in memory, else an empty reference. Never suspends, allocates or enters the kernel.
   PageRef find_cached(const ChildPointer& pointer) noexcept;
   /// From memory or from disk; concurrent reads of one page share the I/O. Errors: corruption (file, block), io_error.
-  Task<Result<PageRef>> read_page(ChildPointer pointer, FamilyId family);
+  /// `admit` false (merges, backups, verification): a page that was not in memory leaves it again with its last reference.
+  Task<Result<PageRef>> read_page(ChildPointer pointer, FamilyId family, bool admit = true);
   Task<Result<std::string>> read_extent(ExtentPointer pointer, FamilyId family);
 
   /// Keeps what the current root reaches readable, across publications, while it lives.
@@ -150,13 +154,14 @@ class PageStore {
   // --- a pass (one at a time) ---
   /// Begins the pass of the next generation and returns it.
   std::uint64_t begin_pass();
-  /// Makes sure that `blocks` can be placed without growing during the pass, growing files now if needed. `for_reserve`: may use the
-  /// reserve that ordinary passes leave (deletes and cleaning on a full disk). Errors: no_space, io_error.
+  /// Makes sure that `blocks` can be placed without growing during the pass, growing files now if needed. `for_reserve`: may
+  /// use the reserve that ordinary passes leave (deletes and cleaning on a full disk). Errors: no_space, io_error.
   Task<Status> reserve(std::uint64_t blocks, bool for_reserve);
-  /// Places a page: sets address, birth in its header, computes the checksum, copies it into the open run. `page` is 1-16 blocks with
-  /// a finished header otherwise. `successor_of`: the page it replaces, whose cache frame it inherits if there is one (null: none).
-  /// Errors: no_space, poisoned. Suspends nothing; call throttle() regularly.
-  Result<ChildPointer> put_page(std::span<std::byte> page, std::uint64_t entries, std::uint8_t flags, const ChildPointer& successor_of);
+  /// Places a page: sets address, birth in its header, computes the checksum, copies it into the open run. `page` is 1-16
+  /// blocks with a finished header otherwise. `successor_of`: the page it replaces, whose cache frame it inherits if there is
+  /// one (null: none). Errors: no_space, poisoned. Suspends nothing; call throttle() regularly.
+  Result<ChildPointer> put_page(std::span<std::byte> page, std::uint64_t entries, std::uint8_t flags,
+                                const ChildPointer& successor_of);
   Task<Result<ExtentPointer>> put_extent(FamilyId family, Bytes key, Bytes value);
   /// The current root no longer reaches it: freed with this pass's generation.
   void free_page(const ChildPointer& pointer);
@@ -171,10 +176,11 @@ class PageStore {
   Status failure() const noexcept;
 
   // --- space ---
-  /// Zones whose live pages should be moved, emptiest first, so that use of the written zones reaches the target; empty if no need.
-  /// `urgent`: as many as it takes to free a zone even below the target (full disk).
+  /// Zones whose live pages should be moved, emptiest first, so that use of the written zones reaches the target; empty if no
+  /// need. `urgent`: as many as it takes to free a zone even below the target (full disk).
   std::vector<Address> choose_zones_to_clean(bool urgent) const;
-  /// Pages and extents that start in the zone, by their headers on disk: candidates only, the tree decides by address and birth.
+  /// Pages and extents that start in the zone, by their headers on disk: candidates only, the tree decides by address and
+  /// birth.
   struct Candidate {
     FamilyId family = 0;
     std::uint8_t level = 0;
@@ -184,10 +190,12 @@ class PageStore {
     std::uint64_t birth = 0;
   };
   Task<Result<std::vector<Candidate>>> list_zone(Address zone);
-  /// Marks zones as being evacuated for this pass: put_page does not place into them; is_evacuated tells the merge to move what is there.
+  /// Marks zones as being evacuated for this pass: put_page does not place into them; is_evacuated tells the merge to move what
+  /// is there.
   void set_evacuated(std::vector<Address> zones);
   bool is_evacuated(Address address) const noexcept;
-  /// After a publication: gives whole free zones beyond what the next passes need back to the file system (punched or truncated).
+  /// After a publication: gives whole free zones beyond what the next passes need back to the file system (punched or
+  /// truncated).
   Task<Status> return_free_zones();
 
   SpaceStats space() const noexcept;
@@ -200,6 +208,7 @@ class PageStore {
  private:
   friend struct Frame;
   class Impl;
+  PageStore();
   std::unique_ptr<Impl> impl_;
 };
 

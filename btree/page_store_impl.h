@@ -1,0 +1,142 @@
+// What a PageStore is made of. Shared by the files that implement it: page_store.cc (front), store_open.cc, store_pass.cc,
+// store_read.cc, extent.cc.
+//
+// Invariants, beside those of page_store.h:
+//   Impl-I1 The table copy written for a file is one that neither slot names.
+//   Impl-I2 A slot that is not valid, or newer than current (it was given up at opening because it does not open), is
+//   overwritten with
+//           current's contents before the first pass writes or publishes anything: it cannot come back to life over pages that
+//           were written since.
+// Thread: the shard's reactor.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "btree/page_cache.h"
+#include "btree/page_store.h"
+#include "btree/page_writer.h"
+#include "btree/superblock.h"
+#include "btree/zone_map.h"
+#include "reactor/reactor.h"
+
+namespace penstock::btree {
+
+std::string super_path(const std::string& directory);
+std::string page_file_path(const std::string& directory, std::uint16_t number);
+
+class PageStore::Impl {
+ public:
+  Impl(reactor::Reactor& reactor, PageStoreOptions options);
+  ~Impl();
+
+  // --- store_open.cc ---
+  Task<Failure> open();
+  Task<> close();
+
+  // --- store_read.cc ---
+  PageRef find_cached(const ChildPointer& pointer) noexcept;
+  Task<Result<PageRef>> read_page(ChildPointer pointer, FamilyId family, bool admit);
+  Task<Result<std::vector<Candidate>>> list_zone(Address zone);
+
+  // --- extent.cc ---
+  Task<Result<std::string>> read_extent(ExtentPointer pointer, FamilyId family);
+  Task<Result<ExtentPointer>> put_extent(FamilyId family, Bytes key, Bytes value);
+  void free_extent(const ExtentPointer& pointer);
+
+  // --- store_pass.cc ---
+  std::uint64_t begin_pass();
+  Task<Status> reserve(std::uint64_t blocks, bool for_reserve);
+  Result<ChildPointer> put_page(std::span<std::byte> page, std::uint64_t entries, std::uint8_t flags,
+                                const ChildPointer& successor_of);
+  void free_page(const ChildPointer& pointer);
+  Task<Status> throttle();
+  Task<Status> publish(AppliedPosition applied, ChildPointer roots);
+  Task<> abandon();
+  Status failure() const noexcept { return poisoned_ ? Status(Code::kPoisoned).with_shard(options_.shard) : Status::ok(); }
+  Task<Status> return_free_zones();
+
+  // --- small ones ---
+  const Superblock& current() const noexcept { return current_.superblock; }
+  AppliedPosition older_applied() const noexcept { return older_applied_; }
+  const PageStoreOptions& options() const noexcept { return options_; }
+  reactor::Reactor& reactor() const noexcept { return reactor_; }
+  ZoneMap& map() noexcept { return map_; }
+  const ZoneMap& map() const noexcept { return map_; }
+  SpaceStats space() const noexcept;
+  const StoreCounters& counters() const noexcept;
+  void set_cache_bytes(std::uint64_t bytes) { cache_.set_bytes_max(bytes); }
+
+ private:
+  // Opening.
+  Task<Result<SuperblockContent>> read_slot(std::uint32_t slot);
+  Task<Status> open_generation(const SuperblockContent* content);
+  Task<Status> open_page_file(const FileRecord* record, std::uint64_t generation);
+  void adopt_slots(SuperblockContent content, const Result<SuperblockContent>& other);
+  Failure describe(const Status& status, const std::string& what) const;
+
+  // Reading.
+  Task<Result<PageRef>> load_page(ChildPointer pointer, FamilyId family, bool admit);
+  Task<Status> fill_frame(Frame* frame, ChildPointer pointer, FamilyId family);
+  Task<Status> read_blocks(Address address, std::span<std::byte> out);
+  Task<Status> read_extent_into(ExtentPointer pointer, FamilyId family, std::string* value);
+  reactor::AlignedBuffer take_buffer(std::size_t bytes);
+  void give_buffer(reactor::AlignedBuffer buffer);
+  void on_read_end() noexcept;
+
+  // A pass.
+  Task<Status> grow(std::size_t zones, std::size_t consecutive);
+  Task<Status> lengthen(std::uint16_t number, std::uint32_t zones);
+  Task<Status> fill_holes(std::size_t zones);
+  Task<Status> grow_file(std::uint16_t number, std::uint32_t zones);
+  Task<Status> add_file(std::uint32_t zones);
+  Status resize(std::uint16_t number, std::uint32_t zones);
+  std::uint32_t file_zones_max() const noexcept;
+  void collect_failures();
+  Status pass_status();
+  Task<Result<Address>> place_extent(std::uint64_t blocks);
+  Task<Status> append_extent(Address address, std::span<const std::byte> head, Bytes value);
+  void finish_pass(bool published);
+
+  // Publishing.
+  Task<Status> confirm_slot();
+  Task<Status> publish_now(AppliedPosition applied, ChildPointer roots);
+  Task<Status> write_tables(SuperblockContent* content);
+  Task<> write_table(FileRecord* record, std::uint64_t generation, Status* status);
+  Task<Status> sync_changed_files();
+  Task<> sync_page_file(std::uint16_t number, Status* status);
+  Task<Status> write_superblock(const SuperblockContent* content);
+  std::uint8_t unused_table_copy(std::uint16_t number) const noexcept;
+
+  reactor::Reactor& reactor_;
+  PageStoreOptions options_;
+  reactor::File super_;
+  std::vector<PageFile> files_;
+  SuperblockContent current_;
+  std::vector<FileRecord> older_files_;  ///< Of the other slot, whatever it is good for.
+  AppliedPosition older_applied_;
+  bool must_confirm_ = false;  ///< Impl-I2.
+  std::uint64_t confirm_generation_ = 0;
+
+  PageCache cache_;
+  ZoneMap map_;
+  PageWriter writer_;
+  reactor::AlignedBuffer super_buffer_;
+  std::vector<reactor::AlignedBuffer> buffers_;  ///< For reading extents and zones.
+
+  std::uint64_t pass_ = 0;  ///< Its generation, 0 outside.
+  Status pass_error_;
+  std::vector<ChildPointer> admitted_;  ///< Put into the cache by this pass.
+  std::vector<ChildPointer> replaced_;  ///< In the cache, and freed by this pass.
+  bool poisoned_ = false;
+
+  std::uint32_t reads_ = 0;
+  reactor::Event reads_ended_;
+  mutable StoreCounters counters_;
+  std::uint64_t other_written_bytes_ = 0;  ///< Tables and superblocks.
+  std::uint64_t returned_bytes_ = 0;
+};
+
+}  // namespace penstock::btree
