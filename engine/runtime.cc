@@ -79,7 +79,12 @@ void RuntimeCore::make_task_groups() {
   }
 }
 
-RuntimeCore::~RuntimeCore() = default;
+RuntimeCore::~RuntimeCore() {
+  // All loops end before the first reactor goes: a message may be on its way between any two.
+  for (const std::unique_ptr<reactor::ReactorThread>& thread : threads_) {
+    thread->stop();
+  }
+}
 
 }  // namespace detail
 

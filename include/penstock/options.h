@@ -54,7 +54,7 @@ struct DatabaseOptions {
   std::uint32_t space_use_percent = 75;          ///< Zones are cleaned so that live data fills this much of the space used. 50 to 90.
   std::uint64_t flush_write_bytes = 256_KiB;     ///< In flight per shard while it flushes.
   /// Called during open() on the opening thread or a reactor; must not block.
-  std::function<void(const OpenProgress&)> on_progress;
+  std::function<void(const OpenProgress&)> on_progress = {};
 };
 
 /// Lines "name = value" (sizes may end in k, m, g; # begins a comment) over `defaults`. An unknown name or a bad value is
@@ -77,7 +77,7 @@ struct PartitionRule {
 struct FamilyOptions {
   Placement placement = Placement::kPinned;
   std::int32_t shard = -1;  ///< kPinned: this shard; -1: chosen by the family's id.
-  PartitionRule partition;  ///< kHashed.
+  PartitionRule partition = {};  ///< kHashed.
 };
 
 struct CommitOptions {

@@ -77,6 +77,12 @@ class [[nodiscard]] Status {
     copy.where_ = where;
     return copy;
   }
+  /// The same cause under another code: what it means to this caller.
+  constexpr Status with_code(Code code) const noexcept {
+    Status copy = *this;
+    copy.code_ = code;
+    return copy;
+  }
   constexpr Status with_shard(std::uint16_t shard) const noexcept {
     Status copy = *this;
     copy.shard_ = shard;
