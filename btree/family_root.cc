@@ -14,7 +14,7 @@ std::string encode_family_key(FamilyId family) {
 }
 
 std::string encode_family_root(const FamilyRoot& root) {
-  FamilyRootOnDisk stored;
+  FamilyRootOnDisk stored{};
   if (!root.root.is_null()) stored.root = encode_child(root.root);
   stored.flags = root.dropped ? kFamilyDropped : 0;
   return std::string(as_bytes(base::bytes_of(stored)));
