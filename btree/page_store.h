@@ -166,7 +166,7 @@ class PageStore {
   /// The current root no longer reaches it: freed with this pass's generation.
   void free_page(const ChildPointer& pointer);
   void free_extent(const ExtentPointer& pointer);
-  /// Waits while the bytes in flight are over the budget; the pass's first write error, if any.
+  /// Waits while the bytes in flight are over the budget, and makes room for the next 2 MiB. The pass's first write error, or no_space.
   Task<Status> throttle();
   /// Store-I1. On error the pass is over and nothing changed but the space it used; a failed sync poisons.
   Task<Status> publish(AppliedPosition applied, ChildPointer roots);

@@ -21,6 +21,8 @@ constexpr std::size_t kGrowthDivisor = 4;
 /// Free zones that stay with the store when the rest is given back.
 constexpr std::size_t kKeptFreeZonesMin = 8;
 constexpr std::uint32_t kZeroWriteBytes = 256 * 1024;
+/// What a pass may place between two calls of throttle(): 2 MiB.
+constexpr std::uint64_t kBlocksBetweenThrottles = 512;
 
 }  // namespace
 
@@ -249,7 +251,9 @@ Status PageStore::Impl::pass_status() {
 
 Task<Status> PageStore::Impl::throttle() {
   co_await writer_.wait_below(options_.write_bytes_in_flight_max);
-  co_return pass_status();
+  PENSTOCK_CO_TRY(pass_status());
+  // Room for what is placed until the next call; no pass can say beforehand how much it writes.
+  co_return co_await reserve(kBlocksBetweenThrottles, map_.may_use_reserve());
 }
 
 // --- publishing ---

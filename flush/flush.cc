@@ -14,6 +14,8 @@ namespace {
 
 /// A pass moves the live pages of at most this many zones: bounds what one pass reads, and how much longer moves make it.
 constexpr std::size_t kZonesMovedMax = 64;
+/// Room for the roots tree and the path to it.
+constexpr std::uint64_t kPassBlocksMin = 64;
 
 }  // namespace
 
@@ -77,7 +79,12 @@ Task<Status> Flusher::run_pass(PassInput input, wal::Log* log) {
   pass.roots = roots_;
   pass.roots_root = store_.current().roots;
   store_.begin_pass();
-  Status status = co_await plan_moves(pass);
+  // What is certain to be written is reserved at once, so that a full disk is met before anything is written; the rest as the pass goes.
+  const std::uint64_t bytes = input.memtable == nullptr ? 0 : input.memtable->used_bytes();
+  Status status = co_await store_.reserve((bytes / btree::kPageBlockBytes) + kPassBlocksMin, input.urgent);
+  if (status.is_ok()) {
+    status = co_await plan_moves(pass);
+  }
   if (status.is_ok()) {
     status = co_await merge_families(pass);
   }
