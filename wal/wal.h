@@ -6,11 +6,12 @@
 // submission entries, write -> fdatasync; what arrives meanwhile forms the next group. There is no timer and no window.
 // Invariants:
 //   Wal-I1 One chain is in flight at a time, and never crosses an enter().
-//   Wal-I2 A group counts as written when all its bytes were reaped, as durable when a sync that covers it and every earlier byte
+//   Wal-I2 A group counts as written when all its bytes were reaped, as durable when a sync that covers it and every earlier
+//   byte
 //          of the log (each in its own file) has completed. written_group() and durable_group() only grow, in order.
 //   Wal-I3 After the first failed write or sync nothing is ever submitted again, and written/durable never move: the log is
-//          poisoned. A short write is resumed (write -> fdatasync again); -EAGAIN, -EINTR and -ECANCELED of a write resubmit the
-//          same bytes; a sync is resubmitted only when the kernel says that it did not run.
+//          poisoned. A short write is resumed (write -> fdatasync again); -EAGAIN, -EINTR and -ECANCELED of a write resubmit
+//          the same bytes; a sync is resubmitted only when the kernel says that it did not run.
 //   Wal-I4 A block that holds acknowledged data is never written again. Nothing is appended to a segment of an earlier opening.
 //   Wal-I5 A segment takes groups only after zeros, header and name are on stable storage. The commit path extends no file.
 //   Wal-I6 A segment is freed only when each shard with records in it was released past its last record there.
@@ -91,7 +92,8 @@ class LogListener {
   virtual void on_log_progress() = 0;
   /// append() may be admitted again.
   virtual void on_log_room() = 0;
-  /// The log is over its budget: flush these shards (they have records in the oldest segment), or publish a confirming superblock.
+  /// The log is over its budget: flush these shards (they have records in the oldest segment), or publish a confirming
+  /// superblock.
   virtual void on_log_pressure(std::span<const ShardId> shards) = 0;
 
  protected:
@@ -121,7 +123,7 @@ struct LogCounters {
   std::uint64_t resumed_writes = 0;  ///< Short, -EAGAIN, -EINTR, -ECANCELED.
   std::uint64_t segments_prepared = 0;
   std::uint64_t segments_recycled = 0;
-  std::uint64_t segments_late = 0;   ///< Times an append had to wait for a segment.
+  std::uint64_t segments_late = 0;  ///< Times an append had to wait for a segment.
 };
 
 class Log final {
@@ -139,15 +141,15 @@ class Log final {
 
   enum class Admission : std::uint8_t {
     kNow,
-    kWait,      ///< The next segment is being made, or too much waits to be written: on_log_room() follows.
-    kNoSpace,   ///< The disk is full and no segment is ready. Tried again when one is freed, and at most every 100 ms on demand.
+    kWait,     ///< The next segment is being made, or too much waits to be written: on_log_room() follows.
+    kNoSpace,  ///< The disk is full and no segment is ready. Tried again when one is freed, and at most every 100 ms on demand.
     kPoisoned,
     kClosed,
   };
   Admission admit(std::uint64_t payload_bytes, std::uint32_t parts) noexcept;
 
-  /// Requires admit(...) == kNow, asked with the same sizes since the last suspension. Copies the payloads. Returns the group that
-  /// the record is in. kSync makes the group end in a sync; kWritten and kBuffered only in a write.
+  /// Requires admit(...) == kNow, asked with the same sizes since the last suspension. Copies the payloads. Returns the group
+  /// that the record is in. kSync makes the group end in a sync; kWritten and kBuffered only in a write.
   GroupNumber append(const Record& record, Durability durability);
 
   /// Closes the open group, so that its end is a position. Returns the end of everything appended so far.
@@ -213,7 +215,7 @@ class RecordVisitor {
 };
 
 struct ReadResult {
-  std::uint64_t end = 0;             ///< First byte after the last good group.
+  std::uint64_t end = 0;  ///< First byte after the last good group.
   std::uint64_t groups = 0;
   std::uint64_t records = 0;
   std::uint64_t bytes = 0;
@@ -221,12 +223,13 @@ struct ReadResult {
   bool torn_tail = false;            ///< Bytes that look like an unfinished group follow the end.
 };
 
-/// Reads one log to its end (design: a torn tail ends it; damage before a proven position is `corruption` with the range). Syncs the
-/// files and the folder first, so that nothing is believed that a power cut could still take. Verifies every checksum. Does not check
-/// the chain of `previous` per shard: the dealer does, which sees all epochs.
+/// Reads one log to its end (design: a torn tail ends it; damage before a proven position is `corruption` with the range).
+/// Syncs the files and the folder first, so that nothing is believed that a power cut could still take. Verifies every
+/// checksum. Does not check the chain of `previous` per shard: the dealer does, which sees all epochs.
 Task<Outcome<ReadResult>> read_log(reactor::Reactor& reactor, ReadOptions options, RecordVisitor& visitor);
 
-/// Segments of all logs in the folder, by name; other names are an error of kind `corruption`, except files of our own unfinished work.
+/// Segments of all logs in the folder, by name; other names are an error of kind `corruption`, except files of our own
+/// unfinished work.
 struct SegmentFile {
   LogName log;
   std::uint64_t index = 0;
@@ -249,13 +252,14 @@ struct EpochState {
   std::uint16_t reactors = 0;
   std::vector<OldEpoch> old_epochs;  ///< Ascending; those whose logs are still needed.
   bool clean = false;
-  std::vector<std::uint64_t> clean_ends;        ///< If clean: ends of this epoch's logs.
-  std::vector<std::uint64_t> shard_generations; ///< If clean: every shard's superblock generation.
+  std::vector<std::uint64_t> clean_ends;         ///< If clean: ends of this epoch's logs.
+  std::vector<std::uint64_t> shard_generations;  ///< If clean: every shard's superblock generation.
 };
 
 /// Blocking; opening, creating and closing only. Picks the valid slot with the highest generation. None: `corruption`.
 Outcome<EpochState> read_epoch(reactor::System& system, const std::string& path, const Identity& identity);
 /// Writes the slot that `state.generation` selects (generation mod 2) and syncs. `create`: makes the file with its full size.
-Status write_epoch(reactor::System& system, const std::string& path, const Identity& identity, const EpochState& state, bool create);
+Status write_epoch(reactor::System& system, const std::string& path, const Identity& identity, const EpochState& state,
+                   bool create);
 
 }  // namespace penstock::wal

@@ -1,0 +1,201 @@
+// The writing side of a log: open group, staging buffers, the one chain in flight, segments in use.
+//
+// Private to wal/; the front door is wal.h. Records are copied into the open group, in the buffer of the open batch. A batch is
+// a run of groups that lie one after the other in one segment: it goes out as one write, linked to a sync if a group of it asks
+// for one. Invariants, beside those of wal.h:
+//   Writer-I1 Batches are sent in the order of their positions, each after the chain before it has ended: what a sync of the
+//   file
+//             covers is everything that was sent to it.
+//   Writer-I2 Before the first chain of a segment is sent, everything sent to segments before it was covered by a sync. So a
+//   sync of
+//             the newest segment in use makes the whole log durable.
+//   Writer-I3 A segment is offered for recycling only when a durable group says that nothing below its end is needed: whoever
+//   misses
+//             the file finds there why. The last block of a segment is kept for such a group, for the case that no next segment
+//             can be had before.
+//   Writer-I4 No allocation per group in steady state: three buffers, which grow to the largest batch seen.
+// Thread: the reactor's. Callbacks of the listener come from completions and from the loop's hook.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "reactor/buffer.h"
+#include "reactor/reactor.h"
+#include "wal/chain_verdict.h"
+#include "wal/group.h"
+#include "wal/segment_pool.h"
+#include "wal/wal.h"
+
+namespace penstock::wal {
+
+/// Groups that go out in one write.
+struct Batch {
+  reactor::AlignedBuffer buffer;
+  Segment* segment = nullptr;
+  std::uint64_t position = 0;    ///< Of its first group.
+  std::uint64_t bytes = 0;       ///< Of finished groups.
+  std::uint64_t sent_bytes = 0;  ///< Of those, what completed chains have written.
+  std::uint64_t stated_released = 0;
+  GroupNumber last_group = 0;
+  bool needs_sync = false;
+  bool is_free = true;
+
+  std::uint64_t end() const noexcept { return position + bytes; }
+  bool reserve(std::uint64_t wanted_bytes, std::uint64_t used_bytes) noexcept;
+};
+
+class Log::Impl final : public reactor::LoopHook, public SegmentPool::Owner {
+ public:
+  Impl(reactor::Reactor& reactor, LogOptions options, LogListener& listener);
+  ~Impl();
+
+  Task<Status> open();
+  void start();
+  Admission admit(std::uint64_t payload_bytes, std::uint32_t parts) noexcept;
+  GroupNumber append(const Record& record, Durability durability);
+  Position seal();
+  Task<Status> make_durable(Position position);
+  void release(ShardId shard, Position applied);
+  void poison(Status cause);
+  Task<Status> close();
+
+  std::uint64_t record_payload_bytes_max() const noexcept;
+  Position position_at(std::uint64_t offset) const noexcept { return {.epoch = options_.epoch, .offset = offset}; }
+  GroupNumber written_group() const noexcept { return written_group_; }
+  GroupNumber durable_group() const noexcept { return durable_group_; }
+  std::uint64_t durable_offset() const noexcept { return durable_offset_; }
+  std::uint64_t end_offset() const noexcept { return end_; }
+  Status failure() const noexcept { return failure_; }
+  std::uint64_t bytes_in_use() const noexcept { return segments_.size() * options_.segment_bytes; }
+  const LogCounters& counters() const noexcept { return counters_; }
+
+ private:
+  /// Where a record goes.
+  enum class Place : std::uint8_t { kOpenGroup, kOpenBatch, kNewBatch, kNextSegment };
+  struct Plan {
+    Place place = Place::kOpenGroup;
+    std::uint64_t batch_bytes = 0;  ///< What the batch needs with it.
+  };
+  class ChainCompletion final : public reactor::Completion {
+   public:
+    void on_complete(std::int32_t entry_result) override { log->on_entry_complete(*this, entry_result); }
+    Impl* log = nullptr;
+    std::int32_t result = 0;
+  };
+  class MarkerTimer final : public reactor::Timer {
+   public:
+    MarkerTimer(reactor::Reactor& reactor, Impl& log) noexcept : Timer(reactor), log_(log) {}
+
+   private:
+    void on_timer() override { log_.on_marker_timer(); }
+    Impl& log_;
+  };
+  class RoomTimer final : public reactor::Timer {
+   public:
+    RoomTimer(reactor::Reactor& reactor, Impl& log) noexcept : Timer(reactor), log_(log) {}
+
+   private:
+    void on_timer() override { log_.room_due_ = true; }
+    Impl& log_;
+  };
+
+  // reactor::LoopHook, SegmentPool::Owner.
+  void before_enter() override;
+  void on_pool_change() override;
+
+  // Placing (log.cc).
+  Plan plan(std::uint64_t added_bytes) const noexcept;
+  Admission refuse_for_segment() noexcept;
+  Admission refuse_for_room() noexcept;
+  Batch* free_batch() noexcept;
+  void open_batch();
+  void open_group();
+  void close_group();
+  void close_batch();
+  void use_next_segment();
+  std::uint64_t room_in_segment(bool with_reserve) const noexcept;
+  void note_shards(const Record& record);
+
+  // Sending (log_chain.cc).
+  void deliver_notices();
+  void send_next();
+  bool append_marker();
+  void send_batch(Batch& batch);
+  void send_sync();
+  void submit_chain(bool has_write, bool has_sync);
+  void on_entry_complete(ChainCompletion& completion, std::int32_t result);
+  void on_chain_end();
+  void on_batch_written(Batch& batch);
+  void on_synced();
+  void retire_batch(Batch& batch);
+  void arm_marker_timer();
+  void note_progress();
+  void on_marker_timer();
+  void release_segments();
+  void raise_pressure();
+  bool is_failed() const noexcept { return !failure_.is_ok(); }
+  bool is_statement_due() const noexcept { return stated_released_ < released_; }
+
+  reactor::Reactor& reactor_;
+  LogOptions options_;
+  LogListener& listener_;
+  LogCounters counters_;
+  GroupContext context_;
+  SegmentPool pool_;
+  reactor::Event progress_;
+  MarkerTimer marker_timer_;
+  RoomTimer room_timer_;
+  Status failure_;
+  bool started_ = false;
+  bool closing_ = false;
+  bool hooked_ = false;
+
+  // Segments: front is the oldest that some shard needs, back takes groups.
+  std::deque<std::unique_ptr<Segment>> segments_;
+  std::deque<std::unique_ptr<Segment>> awaiting_statement_;  // Released; no durable group says so yet.
+  std::uint64_t released_ = 0;                               // Nothing before it is needed.
+  std::uint64_t stated_released_ = 0;                        // By written groups.
+  std::vector<ShardId> pressure_shards_;
+  std::uint64_t pressed_index_ = ~0ULL;
+
+  // The open batch and group.
+  std::array<Batch, 3> batches_;
+  std::vector<Batch*> queue_;  // Closed, in order, at most three; its front may be in flight.
+  Batch* open_batch_ = nullptr;
+  GroupWriter group_;
+  bool group_is_marker_ = false;
+  std::vector<ShardId> group_shards_;
+  std::vector<GroupNumber> last_group_of_shard_;
+  GroupNumber next_group_ = 1;  // The open group's number, or the next one's.
+  std::uint64_t tail_ = 0;      // Where the next group goes.
+  std::uint64_t end_ = 0;       // Of the last closed group.
+  bool last_is_marker_ = true;  // Nothing to state yet.
+
+  // The chain in flight.
+  ChainCompletion write_completion_;
+  ChainCompletion sync_completion_;
+  ChainResults chain_;
+  Batch* chain_batch_ = nullptr;
+  std::uint32_t chain_pending_ = 0;
+  std::uint32_t retries_ = 0;
+  bool retry_blocking_ = false;
+
+  // Progress.
+  Segment* unsynced_ = nullptr;  // Has written bytes that no sync has covered.
+  GroupNumber written_group_ = 0;
+  GroupNumber durable_group_ = 0;
+  std::uint64_t written_offset_ = 0;
+  std::uint64_t durable_offset_ = 0;
+  std::uint64_t durable_wanted_ = 0;
+  std::uint64_t last_activity_ns_ = 0;
+  bool marker_due_ = false;
+  bool room_wanted_ = false;
+  bool room_due_ = false;
+  bool progress_due_ = false;
+};
+
+}  // namespace penstock::wal
