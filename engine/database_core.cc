@@ -114,6 +114,9 @@ Task<Status> DatabaseCore::close() {
     }
     status = write_clean_epoch(ends, generations);
   }
+  while (home_calls_.load(std::memory_order_seq_cst) != 0) {  // The removal of old logs may have been asked for meanwhile.
+    co_await home().sleep(kClosePollNs);
+  }
   co_await home_tasks_.join();
   lock_.reset();
   state_.store(State::kClosed, std::memory_order_seq_cst);

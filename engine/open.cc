@@ -508,9 +508,11 @@ void DatabaseCore::on_shard_caught_up() {
   struct Remove {
     static Task<Status> run(DatabaseCore* core) {
       core->remove_old_logs();
+      core->leave_home_call();
       co_return Status::ok();
     }
   };
+  home_calls_.fetch_add(1, std::memory_order_seq_cst);  // Holds close() back, as a call of a user would.
   (void)engine::run_on(home(), home_tasks_, &Remove::run, this);
 }
 

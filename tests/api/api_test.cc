@@ -246,10 +246,10 @@ TEST_F(ApiTest, AMemtableOverItsLimitIsFlushedWhileWritesGoOn) {
   open();
   const Family data = family("data", {.shard = 1});
   std::string value(1000, 'v');
-  for (int round = 0; round < 60; ++round) {  // 60 MB through 64 MiB of memory, 40 % of it memtables of two reactors.
+  for (int round = 0; round < 150; ++round) {  // 60 MB through 64 MiB of memory, 40 % of it memtables of two reactors.
     Batch batch;
-    for (int key = 0; key < 1000; ++key) {
-      ASSERT_TRUE(batch.put(data, std::to_string(round * 1000 + key), value).is_ok());
+    for (int key = 0; key < 400; ++key) {
+      ASSERT_TRUE(batch.put(data, std::to_string(round * 400 + key), value).is_ok());
     }
     ASSERT_TRUE(db_->commit(std::move(batch)).get().status.is_ok());
   }

@@ -1,6 +1,7 @@
 #include "tests/sim/engine_sim.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <utility>
 
 #include "base/assert.h"
@@ -445,7 +446,6 @@ void EngineSim::end_boot(End end) {
   struct Close {
     static Task<Status> run(detail::DatabaseCore* core) { return core->close(); }
   };
-  const bool was_powered = disk_.is_powered();
   for (ShardId shard = 0; core_->is_open() && shard < core_->settings().shard_count; ++shard) {
     Metrics metrics;
     core_->shard(shard).collect(metrics);
@@ -455,7 +455,10 @@ void EngineSim::end_boot(End end) {
     counts_.segments += core_->part_of(part).log().counters().segments_prepared > 2 ? 1U : 0U;
   }
   const Status closed = world_->run(0, &Close::run, core_.get());
-  PENSTOCK_ASSERT(closed.is_ok() || !was_powered);
+  if (!closed.is_ok() && disk_.is_powered()) {  // A cut that was planned for opening may come now.
+    std::fprintf(stderr, "close: %s\n", closed.to_string().c_str());
+    PENSTOCK_ASSERT(false);
+  }
   core_.reset();
   runtime_.reset();
   disk_.faults().clear();
