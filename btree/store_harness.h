@@ -137,6 +137,36 @@ class StoreHarness {
 
   using Versions = std::map<std::uint32_t, std::uint64_t>;
   const std::map<std::uint64_t, Versions>& history() const { return history_; }
+  void set_history(std::map<std::uint64_t, Versions> history) { history_ = std::move(history); }
+
+  /// Writes a whole pass, waits for it, and gives it up.
+  Task<Status> write_and_abandon(std::uint64_t sequence) {
+    const Status written = co_await write_pass(sequence);
+    co_await store_->abandon();
+    co_return written;
+  }
+
+  /// An extent put, published, read, freed and published. Empty if all is right.
+  Task<std::string> extent_round_trip(std::size_t bytes) {
+    const std::string value = filler(bytes, bytes);
+    const AppliedPosition applied = store_->current().applied;
+    store_->begin_pass();
+    Status status = co_await store_->reserve(1, false);
+    if (!status.is_ok()) co_return status.to_string();
+    const Result<ExtentPointer> put = co_await store_->put_extent(kTestFamily, "key", value);
+    if (!put.has_value()) co_return put.error().to_string();
+    for (std::uint32_t round = 0; round < 2; ++round) {  // Before and after the publication.
+      const Result<std::string> read = co_await store_->read_extent(*put, kTestFamily);
+      if (!read.has_value()) co_return read.error().to_string();
+      if (*read != value) co_return "another value";
+      if (round == 0) status = co_await store_->publish(applied, store_->current().roots);
+      if (!status.is_ok()) co_return status.to_string();
+    }
+    store_->begin_pass();
+    store_->free_extent(*put);
+    status = co_await store_->publish(applied, store_->current().roots);
+    co_return status.is_ok() ? "" : status.to_string();
+  }
 
  private:
   void boot() { world_ = std::make_unique<reactor::SimWorld>(*disk_, reactor::SimWorldOptions{.seed = seed_ + ++boots_}); }
@@ -218,7 +248,7 @@ class StoreHarness {
     for (const auto& [slot, version] : rewritten) versions[slot] = version;
     history_[sequence] = versions;
     store_->begin_pass();
-    PENSTOCK_CO_TRY(co_await store_->reserve((script_.rewrites * 4) + kPageBlocksMax, script_.for_reserve));
+    PENSTOCK_CO_TRY(co_await store_->reserve((rewritten.size() * 4) + kPageBlocksMax, script_.for_reserve));
     for (const auto& [slot, version] : rewritten) PENSTOCK_CO_TRY(co_await write_slot(slot, version, &slots[slot]));
     const Result<ChildPointer> root = write_root(slots);
     if (!root.has_value()) co_return root.error();

@@ -361,7 +361,7 @@ std::vector<Address> ZoneMap::clean_candidates() const {
     for (std::uint32_t index = 1; index < zone_count(file); ++index) {
       const Address address = zone_address(file, index);
       const Zone& zone = at(address);
-      const bool is_open = address == page_zone_.zone ||
+      const bool is_open = (address == page_zone_.zone && page_zone_.room > 0) ||
                            std::ranges::any_of(extent_zones_, [&](const OpenZone& open) { return open.zone == address; });
       if (zone.state != ZoneState::kInUse || zone.live == kZoneBlocks || zone.avoided || is_open) continue;
       if (has_old_pin) {
