@@ -56,12 +56,14 @@ class LogReader {
   bool fail_reading(Status status, const SegmentToRead& segment, std::uint64_t position);
   bool fail_damaged(std::uint64_t begin, std::uint64_t end, std::string what);
   static std::string place(const SegmentToRead& segment, std::uint64_t position);
+  std::string headless_text() const;
 
   reactor::Reactor& reactor_;
   ReadOptions options_;
   RecordVisitor& visitor_;
   SegmentStream stream_;
   std::vector<SegmentToRead> segments_;  // Ascending, without a hole.
+  std::vector<SegmentFile> headless_;    // Ascending; those without a header that can be believed.
   std::optional<Failure> failure_;
   ReadResult result_;
   std::size_t current_ = 0;     // The segment that is read.
@@ -78,6 +80,14 @@ bool LogReader::fail(Status status, std::string text) {
 std::string LogReader::place(const SegmentToRead& segment, std::uint64_t position) {
   return "log file " + segment.path + ", position " + std::to_string(position) + " (file offset " +
          std::to_string(segment.file_offset(position)) + ")";
+}
+
+std::string LogReader::headless_text() const {
+  std::string text;
+  for (const SegmentFile& file : headless_) {
+    text += (text.empty() ? "; damaged header: " : ", ") + options_.directory + "/" + file.name;
+  }
+  return text;
 }
 
 bool LogReader::fail_reading(Status status, const SegmentToRead& segment, std::uint64_t position) {
@@ -111,7 +121,7 @@ Task<bool> LogReader::open_segments() {
   co_return choose_segments();
 }
 
-/// Files whose header is torn or says another index are on their way to a new life: they count as gone.
+/// Files whose header is torn or says another index are on their way to a new life: they count as gone, if their place allows.
 Task<bool> LogReader::open_segment(const SegmentFile& named) {
   SegmentToRead segment;
   segment.path = options_.directory + "/" + named.name;
@@ -122,7 +132,10 @@ Task<bool> LogReader::open_segment(const SegmentFile& named) {
   if (!synced.is_ok()) co_return fail(synced, "log file " + segment.path + " cannot be synced: " + synced.to_string());
   const Result<std::uint64_t> file_bytes = reactor_.system().file_bytes(segment.file.fd());
   if (!file_bytes) co_return fail(file_bytes.error(), "log file " + segment.path + " has no length");
-  if (*file_bytes < kLogBlockBytes) co_return true;
+  if (*file_bytes < kLogBlockBytes) {
+    headless_.push_back(named);
+    co_return true;
+  }
   const reactor::AlignedBuffer block(kLogBlockBytes);
   if (!block) co_return fail(Status::from_errno(12), "no memory to read " + segment.path);
   const Status read = co_await reactor_.read(segment.file.fd(), 0, block.span());
@@ -133,7 +146,14 @@ Task<bool> LogReader::open_segment(const SegmentFile& named) {
     co_return fail(Status(Code::kNotSupported, FileKind::kLog, 0),
                    "log file " + segment.path + ", file offset 0: written by a newer version");
   }
+  if (check == Check::kBad) headless_.push_back(named);
   if (check == Check::kBad || segment.facts.index != named.index) co_return true;
+  if (*file_bytes < segment.facts.segment_bytes && !options_.known_end) {
+    // A name is given to whole files only. What was cut off may have held acknowledged groups, and nothing else proves them.
+    co_return fail_damaged(segment.facts.base_offset, segment.facts.limit(),
+                           "log file " + segment.path + " is " + std::to_string(*file_bytes) + " bytes long, not " +
+                               std::to_string(segment.facts.segment_bytes));
+  }
   segment.readable_bytes = base::align_down<std::uint64_t>(std::min(*file_bytes, segment.facts.segment_bytes), kLogBlockBytes);
   segments_.push_back(std::move(segment));
   co_return true;
@@ -152,11 +172,16 @@ bool LogReader::choose_segments() {
   }
   const std::string log = options_.directory + "/" + segment_name(options_.log, 0);
   if (segments_.empty())
-    return fail_damaged(options_.begin, options_.begin, "all segments of the log " + log + " ... are missing");
+    return fail_damaged(options_.begin, options_.begin, "all segments of the log " + log + " ... are missing" + headless_text());
+  // Only freed segments are written over, and those are older than all in use.
+  const std::uint64_t limit = segments_.back().facts.limit();
+  if (!headless_.empty() && headless_.back().index > segments_.back().facts.index && options_.known_end.value_or(~0ULL) > limit) {
+    return fail_damaged(limit, limit, "the log ends at " + segments_.back().path + headless_text());
+  }
   // A position at the very end of the last segment is in none, but proves that one.
   if (options_.begin > segments_.back().facts.limit()) {
     return fail_damaged(segments_.back().facts.limit(), options_.begin,
-                        "the last segments of the log " + log + " ... are missing");
+                        "the last segments of the log " + log + " ... are missing" + headless_text());
   }
   while (segments_.size() > 1 && segments_.front().facts.limit() <= options_.begin) segments_.erase(segments_.begin());
   return true;
@@ -311,7 +336,7 @@ bool LogReader::check_beginning() {
   if (options_.begin >= first || released_ >= first) return true;
   return fail_damaged(options_.begin, first,
                       "segments of the log before " + segments_.front().path + " are missing, and positions from " +
-                          std::to_string(options_.begin) + " on are needed");
+                          std::to_string(options_.begin) + " on are needed" + headless_text());
 }
 
 Task<Outcome<ReadResult>> LogReader::run() {

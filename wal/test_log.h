@@ -2,8 +2,11 @@
 // there.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,6 +15,7 @@
 #include "base/random.h"
 #include "reactor/reactor.h"
 #include "reactor/sim_world.h"
+#include "wal/log_format.h"
 #include "wal/wal.h"
 
 namespace penstock::wal {
@@ -104,6 +108,12 @@ class LogUser final : public LogListener {
     co_return Status::ok();
   }
 
+  /// From within the loop, as all calls but a test's own.
+  Task<Status> release(ShardId shard, Position applied) {
+    log_.release(shard, applied);
+    co_return Status::ok();
+  }
+
   /// Records that were durable when last looked at: what a power cut must not take.
   std::size_t durable_count() const noexcept {
     const GroupNumber durable = log_.durable_group();
@@ -177,5 +187,58 @@ inline Outcome<ReadResult> read_from(reactor::SimDisk& disk, const ReadOptions& 
   reactor::SimWorld world(disk, {.seed = seed});
   return world.run(0, read_all, &world.reactor(0), options, &collector);
 }
+
+/// One boot with one log. Power is on until the test says otherwise.
+class LogTest : public ::testing::Test {
+ protected:
+  void boot(const LogOptions& options = test_options(), std::uint64_t seed = 1) {
+    options_ = options;
+    const Status made = make_directory();
+    ASSERT_TRUE(made.is_ok() || made.is(Code::kAlreadyExists));
+    world_ = std::make_unique<reactor::SimWorld>(disk_, reactor::SimWorldOptions{.seed = seed});
+    user_ = std::make_unique<LogUser>(world_->reactor(0), options);
+  }
+  Status make_directory() {
+    reactor::SimWorld world(disk_);
+    PENSTOCK_TRY(world.system().make_directory(kTestDirectory));
+    return world.system().sync_directory("/");
+  }
+  void open_and_start() {
+    const Status opened = world_->run(0, &Log::open, &user_->log());
+    ASSERT_TRUE(opened.is_ok()) << opened.to_string();
+    user_->log().start();
+  }
+  Status append(ShardId shard, std::uint64_t bytes, Durability durability = Durability::kSync) {
+    return world_->run(0, &LogUser::append, user_.get(), shard, bytes, durability);
+  }
+  Status settle() { return world_->run(0, &LogUser::settle, user_.get()); }
+  Status close() { return world_->run(0, &Log::close, &user_->log()); }
+  /// Appends, waits until it is durable.
+  Status commit(ShardId shard, std::uint64_t bytes) {
+    PENSTOCK_TRY(append(shard, bytes));
+    return settle();
+  }
+  void release_all(Position applied) {
+    for (ShardId shard = 0; shard < options_.shard_count; ++shard) release(shard, applied);
+  }
+  void release(ShardId shard, Position applied) {
+    world_->run(0, &LogUser::release, user_.get(), shard, applied).ignore("it cannot fail");
+  }
+  /// What a reader finds now, after the machine is gone.
+  Outcome<ReadResult> read(Collector& collector) { return read_from(disk_, test_read_options(options_), collector); }
+  void shut_down() {
+    user_.reset();
+    world_.reset();
+  }
+  void TearDown() override {
+    if (user_ != nullptr) close().ignore("the test is over");
+    shut_down();
+  }
+
+  reactor::SimDisk disk_{1};
+  LogOptions options_;
+  std::unique_ptr<reactor::SimWorld> world_;
+  std::unique_ptr<LogUser> user_;
+};
 
 }  // namespace penstock::wal
