@@ -85,6 +85,7 @@ class Merger {
   Status write_group(std::uint8_t level);
   Status add_child(std::uint8_t level, Bytes separator, const ChildPointer& pointer);
   Status add_cells(const SharedPage& page, std::uint32_t begin, std::uint32_t end);
+  Status check_order(std::uint8_t level, const Cell& cell);
   Status copy_leaf_until(std::uint32_t index);
   Status apply(const MergeOperation& operation, const NodeView::Position& position);
   Status add_pair(Bytes key, Bytes value);
@@ -110,6 +111,9 @@ class Merger {
   std::string next_separator_;
   std::string moved_key_;
   ExtentPointerOnDisk written_extent_;
+
+  Address last_read_;          // Named when pages contradict each other.
+  bool has_new_page_ = false;  // The next pair does not come from the page of the last one.
 
   std::uint64_t unthrottled_bytes_ = 0;
   std::uint32_t operations_since_pace_ = 0;
@@ -291,6 +295,10 @@ Task<Status> Merger::write_extent(Bytes key, Bytes value) {
 /// Hands a new pair to the leaf packer. A long value is in written_extent_ by now.
 Status Merger::add_pair(Bytes key, Bytes value) {
   PENSTOCK_ASSERT_LE(key.size(), kKeyBytesMax);
+  Cell cell;
+  cell.suffix = key.data();
+  cell.suffix_bytes = static_cast<std::uint16_t>(key.size());
+  PENSTOCK_TRY(check_order(0, cell));
   if (value.size() <= kInlineValueBytesMax) {
     packers_[0].add_copy(key, value, kCellInline);
   } else {
@@ -380,6 +388,8 @@ Task<Status> Merger::read_node(ChildPointer pointer, std::uint8_t level, SharedP
     found = std::move(*read);
   }
   page = std::make_shared<const PageRef>(std::move(found));
+  last_read_ = pointer.address;
+  has_new_page_ = true;
   if (level != kTreeDepthMax && NodeView(page->bytes()).level() != level) co_return corruption_at(pointer.address);
   co_return Status::ok();
 }
@@ -433,7 +443,7 @@ Result<ChildPointer> Merger::finish() {
         return decode_child(base::load<ChildPointerOnDisk>(as_span(stored)));
       }
     }
-    PENSTOCK_ASSERT_LT(level, kTreeDepthMax);
+    if (level == kTreeDepthMax) break;
     PENSTOCK_TRY_RESULT(finish_level(level, true));
   }
   return std::unexpected(Status(Code::kTooLarge));
@@ -482,13 +492,25 @@ Status Merger::write_group(std::uint8_t level) {
 Status Merger::add_child(std::uint8_t level, Bytes separator, const ChildPointer& pointer) {
   PENSTOCK_ASSERT_LE(level, kTreeDepthMax);
   const ChildPointerOnDisk stored = encode_child(pointer);
+  Cell cell;
+  cell.suffix = separator.data();
+  cell.suffix_bytes = static_cast<std::uint16_t>(separator.size());
+  PENSTOCK_TRY(check_order(level, cell));
   packers_[level].add_copy(separator, as_bytes(base::bytes_of(stored)), 0);
   return packers_[level].has_full_group() ? write_group(level) : Status::ok();
 }
 
+/// Pages are checked one by one when read; that their keys follow each other is checked where they meet.
+Status Merger::check_order(std::uint8_t level, const Cell& cell) {
+  if (level == 0 && !std::exchange(has_new_page_, false)) return Status::ok();
+  return packers_[level].may_follow(cell) ? Status::ok() : corruption_at(last_read_);
+}
+
 Status Merger::add_cells(const SharedPage& page, std::uint32_t begin, std::uint32_t end) {
+  if (begin == end) return Status::ok();
   const NodeView node(page->bytes());
   NodePacker& packer = packers_[node.level()];
+  PENSTOCK_TRY(check_order(node.level(), cell_at(node, begin)));
   for (std::uint32_t index = begin; index < end; ++index) {
     packer.add_from_page(cell_at(node, index), page);
     if (packer.has_full_group()) PENSTOCK_TRY(write_group(node.level()));

@@ -66,6 +66,8 @@ std::uint32_t plan_even_split(std::span<const Cell> cells, std::uint8_t level) n
   return both_fit ? count : 0;
 }
 
+bool NodePacker::may_follow(const Cell& cell) const noexcept { return cells_.empty() || is_key_less(cells_.back(), cell); }
+
 void NodePacker::add_from_page(const Cell& cell, const SharedPage& page) {
   if (pages_.empty() || pages_.back().page != page) pages_.push_back(HeldPage{.page = page});
   append(cell);

@@ -6,6 +6,7 @@
 //   Packer-I1 Every group fits a node: at the target fill, or whole when a run ends, or it is a single cell.
 //   Packer-I2 Bytes of a cell stay where they are until its group was taken: pages it came from are held, other bytes are
 //   copied.
+//   Packer-I3 Keys ascend; so what the first and last key of a group share, all of it share.
 // Units: bytes. Thread: the shard's reactor.
 #pragma once
 
@@ -56,6 +57,8 @@ class NodePacker {
   std::size_t cell_count() const noexcept { return cells_.size(); }
   std::span<const Cell> cells() const noexcept { return cells_; }
 
+  /// Whether a cell may follow: cells ascend by key (Packer-I3). To be asked where one comes from another page than the last.
+  bool may_follow(const Cell& cell) const noexcept;
   /// A cell whose bytes lie in `page`, which is kept as long as they are needed.
   void add_from_page(const Cell& cell, const SharedPage& page);
   /// Copies key and payload.

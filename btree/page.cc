@@ -10,6 +10,8 @@ namespace penstock::btree {
 
 namespace {
 
+/// Only pages that lie about their entries reach it: a count is information, and no reason to stop.
+constexpr std::uint64_t kEntriesMax = (1ULL << 48U) - 1;
 constexpr std::uint8_t kPointerFlagsKnown = ChildPointer::kHasExtents | ChildPointer::kHasExpiry;
 
 int compare_bytes(Bytes left, Bytes right) noexcept {
@@ -247,6 +249,16 @@ std::uint32_t common_prefix_bytes(const Cell& left, const Cell& right, std::uint
   return at;
 }
 
+bool is_key_less(const Cell& left, const Cell& right) noexcept {
+  const std::uint32_t equal = common_prefix_bytes(left, right, kKeyBytesMax);
+  if (equal == right.key_bytes()) return false;
+  if (equal == left.key_bytes()) return true;
+  const auto byte_at = [equal](const Cell& cell) {
+    return static_cast<unsigned char>(equal < cell.prefix_bytes ? cell.prefix[equal] : cell.suffix[equal - cell.prefix_bytes]);
+  };
+  return byte_at(left) < byte_at(right);
+}
+
 namespace {
 
 /// The part of a cell's key after the node's prefix, in up to two pieces.
@@ -358,6 +370,7 @@ BuiltNode build_node(std::span<std::byte> page, FamilyId family, std::uint8_t le
     note_cell(built, cell, level);
   }
   PENSTOCK_ASSERT_EQ(static_cast<std::size_t>(cell_at - bytes), prefix_at);
+  built.entries = std::min(built.entries, kEntriesMax);
   std::memset(bytes + slots_end, 0, heap_begin - slots_end);
   copy_prefix(bytes + prefix_at, cells.front(), prefix_bytes);
   write_node_header(page, family, level, cells.size(), prefix_bytes, heap_begin, built.entries);

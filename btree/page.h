@@ -149,6 +149,8 @@ Cell cell_at(const NodeView& node, std::uint32_t index) noexcept;
 /// How many leading bytes two keys share, `limit` at most.
 std::uint32_t common_prefix_bytes(const Cell& left, const Cell& right, std::uint32_t limit) noexcept;
 
+bool is_key_less(const Cell& left, const Cell& right) noexcept;
+
 /// What a cell takes in a node, slot included, with nothing of its key in the prefix.
 constexpr std::uint32_t cell_bytes(const Cell& cell, std::uint8_t level) noexcept {
   return static_cast<std::uint32_t>(sizeof(Slot)) + (level == 0 ? static_cast<std::uint32_t>(sizeof(LeafCellHeader)) : 0U) +

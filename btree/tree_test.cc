@@ -515,6 +515,63 @@ TEST(Tree, NamesTheBlockOfADamagedPage) {
   forest.verify();
 }
 
+/// A leaf of three pairs, placed in the open pass.
+ChildPointer place_leaf(PageStore& store, const std::vector<std::string>& keys) {
+  std::vector<Cell> cells;
+  for (const std::string& key : keys) {
+    Cell cell;
+    cell.suffix = key.data();
+    cell.suffix_bytes = static_cast<std::uint16_t>(key.size());
+    cell.flags = kCellInline;
+    cells.push_back(cell);
+  }
+  std::vector<std::byte> page(kPageBlockBytes);
+  const BuiltNode built = build_node(page, kFamily, 0, cells, 0);
+  return store.put_page(page, built.entries, built.flags, ChildPointer{}).value();
+}
+
+Task<Status> plant_overlapping_leaves(Forest* forest) {
+  PageStore& store = *forest->store;
+  store.begin_pass();
+  PENSTOCK_CO_TRY(co_await store.reserve(64, false));
+  const ChildPointerOnDisk children[] = {encode_child(place_leaf(store, {"b", "k", "z"})),  // "z" belongs to the next.
+                                         encode_child(place_leaf(store, {"n", "o", "p"}))};
+  const std::string separators[] = {"a", "m"};
+  std::vector<Cell> cells(2);
+  for (std::size_t index = 0; index < 2; ++index) {
+    cells[index].suffix = separators[index].data();
+    cells[index].suffix_bytes = 1;
+    cells[index].payload = reinterpret_cast<const char*>(&children[index]);
+    cells[index].payload_bytes = sizeof(ChildPointerOnDisk);
+  }
+  std::vector<std::byte> page(kPageBlockBytes);
+  const BuiltNode built = build_node(page, kFamily, 1, cells, 0);
+  forest->root = store.put_page(page, built.entries, built.flags, ChildPointer{}).value();
+  AppliedPosition applied{.epoch = 1, .offset = 0, .sequence = 1};
+  PENSTOCK_CO_TRY(co_await store.publish(applied, forest->root));
+  co_return Status::ok();
+}
+
+Task<Status> merge_and_abandon(Forest* forest, LentSource* source) {
+  forest->store->begin_pass();
+  PENSTOCK_CO_TRY(co_await forest->store->reserve(64, false));
+  const Result<ChildPointer> root = co_await merge(*forest->store, forest->root, kFamily, *source, forest->stats);
+  co_await forest->store->abandon();
+  co_return root.has_value() ? Status::ok() : root.error();
+}
+
+TEST(Tree, WhosePagesContradictEachOtherIsCorrupt) {
+  Forest forest(13);
+  const Status planted = forest.world.run(0, plant_overlapping_leaves, &forest);
+  ASSERT_TRUE(planted.is_ok()) << planted.to_string();
+  Walk walk;
+  EXPECT_TRUE(forest.world.run(0, check_tree, &forest, &walk).is(Code::kCorruption));
+  for (const char* second_key : {"m", "q"}) {
+    LentSource source({Operation{.key = "c", .value = "1"}, Operation{.key = second_key, .value = "2"}});
+    EXPECT_TRUE(forest.world.run(0, merge_and_abandon, &forest, &source).is(Code::kCorruption));
+  }
+}
+
 TEST(Tree, IsTheSameAfterReopening) {
   Forest forest(11);
   forest.apply(rows(0, 3000));
