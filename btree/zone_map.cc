@@ -371,7 +371,7 @@ std::vector<Address> ZoneMap::clean_candidates() const {
       candidates.push_back(address);
     }
   }
-  std::ranges::stable_sort(candidates, {}, [&](Address address) { return at(address).live; });
+  std::ranges::sort(candidates, {}, [&](Address address) { return std::pair(at(address).live, address); });
   return candidates;
 }
 
