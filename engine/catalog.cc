@@ -69,7 +69,7 @@ Status decode_field(std::uint16_t tag, Bytes value, detail::FamilyState& family)
         return corrupt;
       }
       family.options.placement = static_cast<Placement>(field.placement);
-      family.options.shard = field.shard.get();
+      family.options.shard = family.options.placement == Placement::kPinned ? field.shard.get() : -1;
       return Status::ok();
     }
     case CatalogTag::kPartition: {
@@ -205,7 +205,9 @@ Outcome<std::shared_ptr<detail::FamilyState>> Catalog::make(const std::string& n
   family->options = options;
   family->shard_count = shard_count_;
   family->hash_seed = hash_seed;
-  if (options.placement == Placement::kPinned && options.shard < 0) {
+  if (options.placement == Placement::kHashed) {
+    family->options.shard = -1;  // It means nothing there; a number that no shard has must not get into the stored catalog.
+  } else if (options.shard < 0) {
     family->options.shard = static_cast<std::int32_t>(family->id % shard_count_);
   }
   return family;

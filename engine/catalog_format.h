@@ -16,7 +16,7 @@ inline constexpr std::uint16_t kCriticalTag = 0x8000;
 /// On disk: never renumber.
 enum class CatalogTag : std::uint16_t {
   kId = kCriticalTag | 1,              ///< le32
-  kPlacement = kCriticalTag | 2,       ///< u8, then for pinned le16 shard
+  kPlacement = kCriticalTag | 2,       ///< u8, le16 shard (0 if hashed)
   kPartition = kCriticalTag | 3,       ///< u8 kind, u8 delimiter, le16 prefix bytes
   kHashSeed = kCriticalTag | 4,        ///< le64
   kComparator = kCriticalTag | 5,      ///< its name; "bytes" alone is known

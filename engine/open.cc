@@ -41,8 +41,8 @@ Task<Outcome<bool>> hold_lock_on(ReactorPart* part, reactor::Fd lock) {
   }
   co_return true;
 }
-Task<Outcome<bool>> start_on(ReactorPart* part) {
-  part->start();
+Task<Outcome<bool>> start_on(ReactorPart* part, bool catch_up) {
+  part->start(catch_up);
   co_return true;
 }
 Task<Outcome<bool>> add_families_on(ReactorPart* part, std::vector<std::shared_ptr<FamilyState>> families) {
@@ -315,9 +315,11 @@ Outcome<bool> DatabaseCore::check_clean_close(const OldLogs& old) const {
     const std::uint64_t found = shard(static_cast<ShardId>(id)).superblock().generation;
     if (found < noted) {
       const auto shard_id = static_cast<ShardId>(id);
+      const Status passed_over = shard(shard_id).superblock_passed_over();
       return fail(Status(Code::kCorruption, FileKind::kSuper, 0).with_shard(shard_id),
                   engine::shard_directory(settings_, shard_id) + "/super: generation " + std::to_string(found) +
-                      " is the newest that opens, but the database was closed with " + std::to_string(noted));
+                      " is the newest that opens, but the database was closed with " + std::to_string(noted) +
+                      (passed_over.is_ok() ? std::string() : ": " + passed_over.to_string()));
     }
   }
   return true;
@@ -490,7 +492,7 @@ Task<Outcome<bool>> DatabaseCore::replay(OldLogs& old) {
 Task<> DatabaseCore::serve() {
   std::vector<Future<Outcome<bool>>> answers;
   for (const std::unique_ptr<ReactorPart>& part : parts_) {
-    answers.push_back(engine::run_on(part->reactor(), part->tasks(), &start_on, part.get()));
+    answers.push_back(engine::run_on(part->reactor(), part->tasks(), &start_on, part.get(), !old_logs_.empty()));
   }
   for (Future<Outcome<bool>>& answer : answers) {
     (void)co_await std::move(answer);

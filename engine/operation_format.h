@@ -1,4 +1,4 @@
-// How one operation of a batch stands in a log record's payload: a header, the key, the value. docs/formats/log.md, "Operations".
+// How one operation of a batch stands in a log record's payload: a header, the key, the value. docs/formats/operations.md.
 #pragma once
 
 #include <cstddef>

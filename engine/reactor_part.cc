@@ -137,10 +137,10 @@ void ReactorPart::begin_closing() {
   }
 }
 
-void ReactorPart::start() {
+void ReactorPart::start(bool catch_up) {
   log_->start();
   for (const std::unique_ptr<detail::ShardEngine>& shard : shards_) {
-    shard->start();
+    shard->start(catch_up);
   }
 }
 

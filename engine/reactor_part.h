@@ -69,7 +69,8 @@ class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
   Task<Outcome<std::uint64_t>> replay(const std::vector<ReplayTarget>& targets, std::function<void(std::uint64_t)> progress);
   /// Keeps the database's LOCK taken until this reactor's last I/O has ended, even if the process is killed.
   Status hold_lock(reactor::Fd lock);
-  void start();
+  /// Serves. `catch_up`: logs of earlier epochs are to be left behind, every shard publishes.
+  void start(bool catch_up);
 
   // --- families ---
   void add_family(std::shared_ptr<const detail::FamilyState> family);

@@ -36,12 +36,13 @@ ShardEngine::~ShardEngine() {
   PENSTOCK_ASSERT(in_flight_.empty());
 }
 
-void ShardEngine::start() {
+void ShardEngine::start(bool catch_up) {
   PENSTOCK_ASSERT(!flusher_runs_);
   flusher_runs_ = true;
   part_.tasks().spawn(&ShardEngine::run_flusher, this);
-  // Both superblocks shall leave the logs of earlier epochs behind.
-  request_release();
+  if (catch_up) {
+    request_release();  // Both superblocks shall leave the logs of earlier epochs behind.
+  }
 }
 
 void ShardEngine::submit(engine::CommitCall& call) {

@@ -49,6 +49,8 @@ class ShardEngine {
   /// Shard 0: brings the stored catalog into `catalog`.
   Task<Status> load_catalog(engine::Catalog& catalog);
   const btree::Superblock& superblock() const noexcept { return store_->current(); }
+  /// What kept a newer superblock from opening; ok if nothing did.
+  Status superblock_passed_over() const noexcept { return store_->passed_over(); }
   /// Position up to which the older kept superblock has applied the log; the current one if it is the only one.
   btree::AppliedPosition needed_from() const noexcept;
   /// One part of a record, in the shard's order. Flushes when memory is short.
@@ -57,7 +59,7 @@ class ShardEngine {
   std::uint64_t replayed_operations() const noexcept { return replayed_operations_; }
 
   // --- serving ---
-  void start();  ///< Starts the flusher.
+  void start(bool catch_up);  ///< Starts the flusher.
   void submit(engine::CommitCall& call);
   /// Tries those that wait again, in order.
   void drain_waiting();

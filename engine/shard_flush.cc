@@ -78,7 +78,8 @@ Task<> ShardEngine::run_flusher() {
     pass_runs_ = false;
     flush_failure_ = status;
     disk_full_ = status.is(Code::kNoSpace);
-    if (status.is(Code::kPoisoned) && part_.log().failure().is_ok()) {
+    // A failed sync of a page file, or a superblock of unknown fate: the status says which, the store that it goes no further.
+    if (!store_->failure().is_ok() && part_.log().failure().is_ok()) {
       part_.log().poison(status);
     }
     progress_.notify_all();

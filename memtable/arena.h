@@ -1,8 +1,8 @@
 // Memory that is handed out piece by piece and given back all at once, counted exactly.
 //
 // Chunks come from reactor::AlignedBuffer: the library uses no allocator of the host for bulk data. They grow with what the
-// arena holds, so that an idle shard costs 64 KiB and a busy one few system calls; from 8 MiB on they are 8 MiB, which the
-// system backs with 2 MiB pages. A piece that fits no chunk of the current size gets a chunk of its own.
+// arena holds, so that an idle shard costs 64 KiB and a busy one few system calls; the largest are 2 MiB, which the system
+// backs with one large page. A piece that fits no chunk of the current size gets a chunk of its own.
 //
 // Invariants:
 //   Arena-I1  held_bytes() is the sum of the chunks' bytes. A chunk's owner lies in its first bytes: nothing else is held.

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t kPageBytes = 4096;
 constexpr std::size_t kHugePageBytes = 2_MiB;
-constexpr std::size_t kHugeFromBytes = 8_MiB;
+constexpr std::size_t kHugeFromBytes = 2_MiB;
 
 std::atomic<std::uint64_t> total{0};
 
