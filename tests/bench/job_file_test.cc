@@ -1,0 +1,122 @@
+// Job files: what is understood, and that every mistake is answered with file, line and the nearest word.
+#include "tools/penstock-bench/job_file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tools/penstock-bench/job.h"
+
+namespace penstock::bench {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+std::vector<Job> jobs_of(const std::string& text, const std::vector<Setting>& overrides = {}) {
+  const Environment environment = {{"DATA", "/data/kv"}};
+  return build_jobs(parse_job_text(text, "a.ini", environment), overrides);
+}
+
+// The complaint about `text`; empty if there is none.
+std::string complaint(const std::string& text) {
+  try {
+    jobs_of(text);
+  } catch (const UsageError& error) {
+    return error.what();
+  }
+  return {};
+}
+
+TEST(JobFile, GlobalSettingsHoldForTheSectionsBelowAndGiveWayToTheirOwn) {
+  const auto jobs = jobs_of(
+      "[global]\nop=batch_put\ndir=/d\nbatch=10\n"
+      "[one]\nbatch=20\n"
+      "[two]\n"
+      "[global]\nbatch=30\n"
+      "[three]\n");
+  ASSERT_EQ(jobs.size(), 3U);
+  EXPECT_EQ(jobs[0].name, "one");
+  EXPECT_EQ(jobs[0].batch, 20U);
+  EXPECT_EQ(jobs[1].batch, 10U);
+  EXPECT_EQ(jobs[2].batch, 30U);
+}
+
+TEST(JobFile, CommentsBlanksAndLoneKeysAreUnderstood) {
+  const auto jobs =
+      jobs_of("# first\n\n  ; second\r\n[a]   ; third\n op = batch_put # fourth\ndir=/d;1\n  reopen\t\nverify=yes\n");
+  ASSERT_EQ(jobs.size(), 1U);
+  EXPECT_EQ(jobs[0].directory, "/d;1");
+  EXPECT_TRUE(jobs[0].reopen);
+  EXPECT_TRUE(jobs[0].verify);
+}
+
+TEST(JobFile, TheEnvironmentIsPutIn) {
+  EXPECT_EQ(jobs_of("[a]\nop=batch_put\ndir=${DATA}/x\n")[0].directory, "/data/kv/x");
+  EXPECT_THAT(complaint("[a]\ndir=${NOWHERE}\n"), AllOf(HasSubstr("a.ini:2: "), HasSubstr("NOWHERE")));
+  EXPECT_THAT(complaint("[a]\ndir=${DATA\n"), HasSubstr("a.ini:2: "));
+}
+
+TEST(JobFile, OverridesComeLast) {
+  const auto jobs = jobs_of("[a]\nop=batch_put\ndir=/d\n", {{.key = "dir", .value = "/e", .place = {}}});
+  EXPECT_EQ(jobs[0].directory, "/e");
+}
+
+TEST(JobFile, AnUnknownKeyIsAnsweredWithPlaceAndNearestKey) {
+  EXPECT_THAT(complaint("[a]\nop=batch_put\n\nclient=8\n"),
+              AllOf(HasSubstr("a.ini:4: "), HasSubstr("'client'"), HasSubstr("'clients'")));
+  EXPECT_THAT(complaint("[global]\nvaluesize=8\n[a]\nop=commit\n"), AllOf(HasSubstr("a.ini:2: "), HasSubstr("'value_size'")));
+}
+
+TEST(JobFile, ABadValueIsAnsweredWithPlaceAndWhatWasExpected) {
+  EXPECT_THAT(complaint("[a]\nop=batch_putt\n"), AllOf(HasSubstr("a.ini:2: "), HasSubstr("'batch_put'")));
+  EXPECT_THAT(complaint("[a]\nop=commit\nruntime=5x\n"), AllOf(HasSubstr("a.ini:3: "), HasSubstr("a time was expected")));
+  EXPECT_THAT(complaint("[a]\nop=commit\nkeys=many\n"), AllOf(HasSubstr("a.ini:3: "), HasSubstr("keys=many")));
+  EXPECT_THAT(complaint("[a]\nop=commit\nclients=0\n"), AllOf(HasSubstr("a.ini:3: "), HasSubstr("at least 1")));
+  EXPECT_THAT(complaint("[a]\nop=commit\nclients=5g\n"), HasSubstr("too large"));
+  EXPECT_THAT(complaint("[a]\nop=commit\nfresh=maybe\n"), HasSubstr("0 or 1"));
+}
+
+TEST(JobFile, JobsThatCannotRunAreRefused) {
+  EXPECT_THAT(complaint("[a]\ndir=/d\n"), HasSubstr("no op="));
+  EXPECT_THAT(complaint("[a]\nop=batch_put\n"), HasSubstr("no directory"));
+  EXPECT_THAT(complaint("[a]\nop=commit\ndir=/d\n"), HasSubstr("never ends"));
+  EXPECT_THAT(complaint("[a]\nop=commit\ndir=/d\nops=5\nbatch=2\n"), HasSubstr("batch=1"));
+  EXPECT_THAT(complaint("[a]\nop=batch_put\ndir=/d\nbatch=1m\nvalue_size=1k\n"), HasSubstr("32 MiB"));
+  EXPECT_THAT(complaint("[a]\nop=fillrandom\ndir=/d\nfamilies=2\n"), HasSubstr("families="));
+  EXPECT_THAT(complaint("[a]\nop=batch_put\ndir=/d\n[a]\n"), HasSubstr("no op="));
+  EXPECT_THAT(complaint("[a]\nop=batch_put\ndir=/d\n[a]\nop=batch_put\ndir=/d\n"),
+              AllOf(HasSubstr("a.ini:4"), HasSubstr("twice")));
+}
+
+TEST(JobFile, TextThatIsNoJobFileIsRefusedWithItsLine) {
+  EXPECT_THAT(complaint(""), HasSubstr("no job"));
+  EXPECT_THAT(complaint("[global]\nop=commit\n"), HasSubstr("no job"));
+  EXPECT_THAT(complaint("op=commit\n"), HasSubstr("a.ini:1: "));
+  EXPECT_THAT(complaint("\n[a\n"), HasSubstr("a.ini:2: "));
+  EXPECT_THAT(complaint("[]\n"), HasSubstr("a.ini:1: "));
+  EXPECT_THAT(complaint("[a]\n=5\n"), HasSubstr("a.ini:2: "));
+  EXPECT_THAT(complaint("[a]\nsome words\n"), HasSubstr("some words"));
+}
+
+TEST(JobFile, SizesAndTimesHaveUnits) {
+  EXPECT_EQ(parse_size("150"), 150U);
+  EXPECT_EQ(parse_size("4k"), 4096U);
+  EXPECT_EQ(parse_size("1M"), 1U << 20U);
+  EXPECT_EQ(parse_size("2GiB"), 2ULL << 30U);
+  EXPECT_EQ(parse_duration_ns("10"), 10'000'000'000U);
+  EXPECT_EQ(parse_duration_ns("500ms"), 500'000'000U);
+  EXPECT_EQ(parse_duration_ns("2m"), 120'000'000'000U);
+  EXPECT_THROW(parse_size("-1"), std::invalid_argument);
+  EXPECT_THROW(parse_size("99999999999999999999"), std::invalid_argument);
+  EXPECT_THROW(parse_size("99999999999t"), std::invalid_argument);
+  EXPECT_THROW(parse_size(""), std::invalid_argument);
+}
+
+TEST(JobFile, TheNearestWordNeedsFewestEdits) {
+  EXPECT_EQ(nearest_word("client", {"keys", "clients", "commits"}), "clients");
+  EXPECT_EQ(nearest_word("iodepht", {"runtime", "iodepth"}), "iodepth");
+  EXPECT_EQ(nearest_word("x", {}), "");
+}
+
+}  // namespace
+}  // namespace penstock::bench

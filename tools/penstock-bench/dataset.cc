@@ -1,0 +1,76 @@
+#include "tools/penstock-bench/dataset.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/random.h"
+
+namespace penstock::bench {
+
+Dataset::Dataset(std::uint32_t key_size, std::uint32_t value_size, std::uint64_t seed)
+    : key_size_(key_size), value_size_(value_size), seed_(mix_bits(seed + 1)) {
+  PENSTOCK_ASSERT_LE(kKeySizeMin, key_size);
+  PENSTOCK_ASSERT_LE(kValueSizeMin, value_size);
+  base::Random random(seed_);
+  pattern_.resize(kPatternPlaces + value_size);
+  std::ranges::generate(pattern_, [&] { return static_cast<char>(random.next() & 0xffU); });
+}
+
+void Dataset::fill_key(std::uint32_t number, char* key) const noexcept {
+  const std::uint32_t digits = std::min(key_size_, 8U);
+  std::memset(key, 0, digits);
+  for (std::uint32_t at = 0; at < 4; ++at) {
+    key[digits - 1 - at] = static_cast<char>((number >> (8 * at)) & 0xffU);
+  }
+  std::memset(key + digits, '0', key_size_ - digits);
+}
+
+void Dataset::fill_value(std::uint32_t family, std::uint32_t number, std::uint32_t version, char* value) const noexcept {
+  const std::uint64_t tag = tag_of(family, number, version);
+  std::memcpy(value, &version, sizeof(version));
+  std::memcpy(value + sizeof(version), &tag, sizeof(tag));
+  std::memcpy(value + kValueSizeMin, pattern_.data() + tag % kPatternPlaces, value_size_ - kValueSizeMin);
+}
+
+std::optional<std::uint32_t> Dataset::value_version(std::uint32_t family, std::uint32_t number,
+                                                    std::string_view value) const noexcept {
+  if (value.size() != value_size_) {
+    return std::nullopt;
+  }
+  std::uint32_t version = 0;
+  std::uint64_t tag = 0;
+  std::memcpy(&version, value.data(), sizeof(version));
+  std::memcpy(&tag, value.data() + sizeof(version), sizeof(tag));
+  if (tag != tag_of(family, number, version)) {
+    return std::nullopt;
+  }
+  const bool same =
+      std::memcmp(value.data() + kValueSizeMin, pattern_.data() + tag % kPatternPlaces, value_size_ - kValueSizeMin) == 0;
+  return same ? std::optional(version) : std::nullopt;
+}
+
+Permutation::Permutation(std::uint32_t count, std::uint64_t seed) noexcept : count_(count), seed_(mix_bits(seed ^ 0x5eedULL)) {
+  PENSTOCK_ASSERT_GT(count, 0U);
+  while ((1ULL << (2 * half_bits_)) < count) {
+    ++half_bits_;
+  }
+}
+
+std::uint32_t Permutation::at(std::uint32_t place) const noexcept {
+  PENSTOCK_ASSERT_LT(place, count_);
+  const std::uint64_t mask = (1ULL << half_bits_) - 1;
+  std::uint64_t walked = place;
+  do {
+    std::uint64_t left = walked >> half_bits_;
+    std::uint64_t right = walked & mask;
+    for (std::uint32_t round = 0; round < kRounds; ++round) {
+      const std::uint64_t mixed = mix_bits(right + seed_ * (2 * round + 1ULL)) & mask;
+      left = std::exchange(right, left ^ mixed);
+    }
+    walked = left << half_bits_ | right;
+  } while (walked >= count_);
+  return static_cast<std::uint32_t>(walked);
+}
+
+}  // namespace penstock::bench

@@ -1,0 +1,288 @@
+#include "tools/penstock-bench/job.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <set>
+#include <span>
+#include <utility>
+
+#include "tools/penstock-bench/dataset.h"
+
+namespace penstock::bench {
+namespace {
+
+template <typename E>
+struct Word {
+  const char* word;
+  E value;
+};
+
+constexpr Word<Op> kOps[] = {{"batch_put", Op::kBatchPut}, {"fillrandom", Op::kFillRandom}, {"overwrite", Op::kOverwrite},
+                             {"commit", Op::kCommit},      {"readrandom", Op::kReadRandom}, {"recovery", Op::kRecovery}};
+constexpr Word<Durability> kDurabilities[] = {
+    {"sync", Durability::kSync}, {"written", Durability::kWritten}, {"buffered", Durability::kBuffered}};
+constexpr Word<IoBackend> kIoBackends[] = {
+    {"auto", IoBackend::kAuto}, {"ring", IoBackend::kRing}, {"syscall", IoBackend::kSyscall}};
+constexpr Word<WalSync> kWalSyncs[] = {{"linked", WalSync::kLinked}, {"syscall", WalSync::kSyscall}};
+constexpr Word<Placement> kPlacements[] = {{"pinned", Placement::kPinned}, {"hashed", Placement::kHashed}};
+
+template <typename E>
+E parse_word(std::span<const Word<E>> words, const std::string& text) {
+  std::vector<std::string> known;
+  for (const Word<E>& word : words) {
+    if (text == word.word) {
+      return word.value;
+    }
+    known.emplace_back(word.word);
+  }
+  throw std::invalid_argument(
+      fmt::format("one of {} was expected; the nearest is '{}'", fmt::join(known, ", "), nearest_word(text, known)));
+}
+
+template <typename E>
+std::string word_of(std::span<const Word<E>> words, E value) {
+  const auto found = std::ranges::find(words, value, &Word<E>::value);
+  return found == words.end() ? "?" : found->word;
+}
+
+std::uint32_t parse_u32(const std::string& text, std::uint32_t min = 0) {
+  const std::uint64_t value = parse_size(text);
+  if (value > std::numeric_limits<std::uint32_t>::max()) {
+    throw std::invalid_argument("the number is too large");
+  }
+  if (value < min) {
+    throw std::invalid_argument(fmt::format("at least {} was expected", min));
+  }
+  return static_cast<std::uint32_t>(value);
+}
+
+std::string parse_text(const std::string& text) {
+  if (text.empty()) {
+    throw std::invalid_argument("a value was expected");
+  }
+  return text;
+}
+
+struct Key {
+  const char* name;
+  void (*set)(Job& job, const std::string& value);
+  const char* help;
+};
+
+constexpr Key kKeys[] = {
+    {"description", [](Job&, const std::string&) {}, "text for the reader of the file"},
+    {"op", [](Job& job, const std::string& value) { job.op = parse_word<Op>(kOps, value); },
+     "batch_put | fillrandom | overwrite | commit | readrandom | recovery"},
+    {"dir", [](Job& job, const std::string& value) { job.directory = parse_text(value); }, "directory of the database"},
+    {"families", [](Job& job, const std::string& value) { job.families = parse_u32(value, 1); },
+     "column families (batch_put, recovery)"},
+    {"placement", [](Job& job, const std::string& value) { job.placement = parse_word<Placement>(kPlacements, value); },
+     "pinned | hashed: a family on one shard, or over all"},
+    {"keys", [](Job& job, const std::string& value) { job.keys = parse_size(value); }, "keys of the data set (not batch_put)"},
+    {"key_size", [](Job& job, const std::string& value) { job.key_size = parse_u32(value, kKeySizeMin); }, "bytes of a key"},
+    {"value_size", [](Job& job, const std::string& value) { job.value_size = parse_u32(value, kValueSizeMin); },
+     "bytes of a value"},
+    {"seed", [](Job& job, const std::string& value) { job.seed = parse_size(value); }, "of the data and of the order"},
+    {"fresh", [](Job& job, const std::string& value) { job.fresh = parse_flag(value); },
+     "remove a Penstock database at dir first (default 1 where the job makes its data)"},
+    {"reopen", [](Job& job, const std::string& value) { job.reopen = parse_flag(value); },
+     "close and open again before the job"},
+    {"verify", [](Job& job, const std::string& value) { job.verify = parse_flag(value); },
+     "afterwards close, open, check every acknowledged key"},
+    {"clients", [](Job& job, const std::string& value) { job.clients = parse_u32(value, 1); }, "threads that issue operations"},
+    {"iodepth", [](Job& job, const std::string& value) { job.iodepth = parse_u32(value, 1); }, "calls in flight per client"},
+    {"batch", [](Job& job, const std::string& value) { job.batch = parse_u32(value, 1); }, "operations per commit"},
+    {"commits", [](Job& job, const std::string& value) { job.commits = parse_size(value); }, "commits per client (batch_put)"},
+    {"ops", [](Job& job, const std::string& value) { job.ops = parse_size(value); },
+     "stop after so many operations, all clients together"},
+    {"runtime", [](Job& job, const std::string& value) { job.runtime_ns = parse_duration_ns(value); }, "stop after this time"},
+    {"log_bytes", [](Job& job, const std::string& value) { job.log_bytes = parse_size(value); },
+     "log to leave behind (recovery)"},
+    {"settled", [](Job& job, const std::string& value) { job.settled = parse_flag(value); }, "the time includes flush()"},
+    {"durability", [](Job& job, const std::string& value) { job.durability = parse_word<Durability>(kDurabilities, value); },
+     "sync | written | buffered"},
+    {"reactors", [](Job& job, const std::string& value) { job.runtime.reactors = parse_u32(value); },
+     "threads of the engine; 0: one per core"},
+    {"memory_limit", [](Job& job, const std::string& value) { job.runtime.memory_limit = parse_size(value); },
+     "of the engine; 0: its default"},
+    {"pin_threads", [](Job& job, const std::string& value) { job.runtime.pin_threads = parse_flag(value); },
+     "bind reactors to cores"},
+    {"io_backend",
+     [](Job& job, const std::string& value) { job.runtime.io_backend = parse_word<IoBackend>(kIoBackends, value); },
+     "auto | ring | syscall"},
+    {"ring_entries", [](Job& job, const std::string& value) { job.runtime.ring_entries = parse_u32(value, 1); },
+     "of each io_uring"},
+    {"shards", [](Job& job, const std::string& value) { job.database.shards = parse_u32(value); },
+     "at creation; 0: the engine's default"},
+    {"wal_sync", [](Job& job, const std::string& value) { job.database.wal_sync = parse_word<WalSync>(kWalSyncs, value); },
+     "linked | syscall"},
+    {"log_budget", [](Job& job, const std::string& value) { job.database.log_budget_bytes = parse_size(value); },
+     "log per reactor"},
+    {"log_segment", [](Job& job, const std::string& value) { job.database.log_segment_bytes = parse_size(value); },
+     "size of a log file"},
+    {"memtable_percent", [](Job& job, const std::string& value) { job.database.memtable_percent = parse_u32(value); },
+     "of memory_limit"},
+    {"cache_percent", [](Job& job, const std::string& value) { job.database.cache_percent = parse_u32(value); },
+     "of memory_limit"},
+};
+
+const Key& find_key(const Setting& setting) {
+  const auto found = std::ranges::find_if(kKeys, [&](const Key& key) { return setting.key == key.name; });
+  if (found != std::end(kKeys)) {
+    return *found;
+  }
+  std::vector<std::string> names;
+  std::ranges::transform(kKeys, std::back_inserter(names), &Key::name);
+  throw UsageError(fmt::format("{}: unknown key '{}'; the nearest is '{}'", setting.place.to_string(), setting.key,
+                               nearest_word(setting.key, names)));
+}
+
+// What a section gets where it says nothing; depends on its operation alone.
+void set_defaults(Job& job) {
+  job.fresh = op_fills(job.op);
+  switch (job.op) {
+    case Op::kBatchPut:
+      job.families = job.clients = 8;
+      job.batch = 1000;
+      job.commits = 50;
+      break;
+    case Op::kFillRandom:
+    case Op::kOverwrite:
+      job.placement = Placement::kHashed;
+      job.keys = 5'000'000;
+      job.key_size = 16;
+      job.value_size = 100;
+      job.batch = 100;
+      break;
+    case Op::kReadRandom:
+      job.placement = Placement::kHashed;
+      job.keys = 5'000'000;
+      job.key_size = 16;
+      job.value_size = 100;
+      break;
+    case Op::kCommit:
+      job.placement = Placement::kHashed;
+      job.keys = 1'000'000;
+      job.key_size = 16;
+      job.value_size = 100;
+      break;
+    case Op::kRecovery:
+      job.families = job.clients = 8;
+      job.batch = 100;
+      job.log_bytes = 256_MiB;
+      break;
+  }
+}
+
+[[noreturn]] void refuse(const Job& job, const std::string& why) {
+  throw UsageError(fmt::format("{}: [{}] {}", job.place.to_string(), job.name, why));
+}
+
+void check_combinations(Job& job) {
+  if (job.directory.empty()) {
+    refuse(job, "has no directory: set dir= or give --dir");
+  }
+  if (job.op == Op::kBatchPut) {
+    if (job.commits == 0) {
+      refuse(job, "commits= must be at least 1");
+    }
+    const std::uint64_t clients_per_family = (job.clients + job.families - 1) / job.families;
+    job.keys = clients_per_family * job.commits * job.batch;
+  } else if (job.op == Op::kRecovery) {
+    if (job.log_bytes == 0) {
+      refuse(job, "log_bytes= must be at least 1");
+    }
+    const std::uint64_t commits = job.log_bytes / (job.value_bytes_per_op() * job.batch * job.clients) + 1;
+    job.commits = commits;
+    job.keys = (job.clients + job.families - 1) / job.families * commits * job.batch;
+  } else if (job.families != 1) {
+    refuse(job, "families= is for op=batch_put and op=recovery; the others use one");
+  }
+  if (job.keys < job.clients) {
+    refuse(job, "keys= must be at least clients=");
+  }
+  if (job.keys > std::numeric_limits<std::uint32_t>::max()) {
+    refuse(job, "more than 2^32 - 1 keys per family");
+  }
+  if ((job.op == Op::kOverwrite || job.op == Op::kCommit || job.op == Op::kReadRandom) && job.ops == 0 && job.runtime_ns == 0) {
+    refuse(job, "never ends: set ops= or runtime=");
+  }
+  if (job.op == Op::kCommit && job.batch != 1) {
+    refuse(job, "op=commit has batch=1; use op=overwrite for more");
+  }
+  if (job.key_size > kKeyBytesMax) {
+    refuse(job, fmt::format("key_size= is at most {}", kKeyBytesMax));
+  }
+  if (job.op != Op::kReadRandom && job.batch * job.value_bytes_per_op() > kBatchBytesMax) {
+    refuse(job, "a batch is over the engine's 32 MiB: lower batch= or value_size=");
+  }
+}
+
+void apply(Job& job, const Setting& setting) {
+  const Key& key = find_key(setting);
+  try {
+    key.set(job, setting.value);
+  } catch (const std::invalid_argument& error) {
+    throw UsageError(fmt::format("{}: {}={}: {}", setting.place.to_string(), setting.key, setting.value, error.what()));
+  }
+}
+
+Job build_job(const Section& section, const std::vector<Setting>& overrides) {
+  Job job;
+  job.name = section.name;
+  job.place = section.place;
+  std::vector<Setting> settings = section.settings;
+  settings.insert(settings.end(), overrides.begin(), overrides.end());
+  // The operation first: it decides the defaults of the others.
+  bool has_op = false;
+  for (const Setting& setting : settings) {
+    find_key(setting);
+    if (setting.key == "op") {
+      apply(job, setting);
+      has_op = true;
+    }
+  }
+  if (!has_op) {
+    refuse(job, "has no op=");
+  }
+  set_defaults(job);
+  for (const Setting& setting : settings) {
+    apply(job, setting);
+  }
+  check_combinations(job);
+  return job;
+}
+
+}  // namespace
+
+std::string op_name(Op op) { return word_of<Op>(kOps, op); }
+std::string durability_name(Durability durability) { return word_of<Durability>(kDurabilities, durability); }
+std::string io_backend_name(IoBackend backend) { return word_of<IoBackend>(kIoBackends, backend); }
+std::string wal_sync_name(WalSync wal_sync) { return word_of<WalSync>(kWalSyncs, wal_sync); }
+
+bool op_fills(Op op) { return op != Op::kOverwrite && op != Op::kReadRandom; }
+bool op_reads(Op op) { return op == Op::kReadRandom; }
+
+std::vector<Job> build_jobs(const std::vector<Section>& sections, const std::vector<Setting>& overrides) {
+  std::vector<Job> jobs;
+  std::set<std::string> names;
+  for (const Section& section : sections) {
+    jobs.push_back(build_job(section, overrides));
+    if (!names.insert(section.name).second) {
+      refuse(jobs.back(), "comes twice: results could not be told apart");
+    }
+  }
+  return jobs;
+}
+
+std::string key_help() {
+  std::string text;
+  for (const Key& key : kKeys) {
+    text += fmt::format("{:<18}{}\n", key.name, key.help);
+  }
+  return text;
+}
+
+}  // namespace penstock::bench

@@ -1,0 +1,167 @@
+// penstock-bench: runs job files against the engine and reports in fio's manner.
+//
+// Exit codes: 0 all is well, 1 a job or its verification failed, 2 usage, 128 interrupted.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "tools/penstock-bench/job.h"
+#include "tools/penstock-bench/job_file.h"
+#include "tools/penstock-bench/report.h"
+#include "tools/penstock-bench/runner.h"
+#include "tools/penstock-bench/session.h"
+
+namespace penstock::bench {
+namespace {
+
+constexpr int kExitOk = 0;
+constexpr int kExitFailed = 1;
+constexpr int kExitUsage = 2;
+constexpr int kExitInterrupted = 128;
+
+struct CommandLine {
+  std::vector<std::string> files;
+  std::string directory;
+  std::string json_path;
+  std::vector<std::string> settings;
+  std::vector<std::string> sections;
+  Eta eta = Eta::kAuto;
+  bool verify = false;
+  bool only_parses = false;
+  bool shows_keys = false;
+};
+
+void define_options(CLI::App& app, CommandLine& line) {
+  const std::vector<std::pair<std::string, Eta>> etas = {
+      {"auto", Eta::kAuto}, {"always", Eta::kAlways}, {"never", Eta::kNever}};
+  app.add_option("JOBFILE", line.files, "Job files; run one after another");
+  app.add_option("--dir,--directory", line.directory, "Directory of the database, for all jobs");
+  app.add_option("--set", line.settings, "KEY=VALUE for all jobs, over their own")->allow_extra_args(false);
+  app.add_option("--section", line.sections, "Run only this section (may be repeated)")->allow_extra_args(false);
+  app.add_option("--json", line.json_path, "Write the results there, too");
+  app.add_option("--eta", line.eta, "Live line: auto, always or never")->transform(CLI::CheckedTransformer(etas));
+  app.add_flag("--verify", line.verify, "After each job close, reopen and check every acknowledged key and value");
+  app.add_flag("--parse-only", line.only_parses, "Check the job files and stop");
+  app.add_flag("--cmdhelp", line.shows_keys, "List the keys of job files");
+  app.set_version_flag("--version", std::string("penstock-bench ") + PENSTOCK_BENCH_VERSION);
+}
+
+std::vector<Setting> overrides_of(const CommandLine& line) {
+  std::vector<Setting> overrides;
+  const Place place{.file = "command line", .line = 1};
+  for (const std::string& setting : line.settings) {
+    const std::size_t equals = setting.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      throw UsageError(fmt::format("--set {}: KEY=VALUE was expected", setting));
+    }
+    overrides.push_back({.key = setting.substr(0, equals), .value = setting.substr(equals + 1), .place = place});
+  }
+  if (!line.directory.empty()) {
+    overrides.push_back({.key = "dir", .value = line.directory, .place = place});
+  }
+  if (line.verify) {
+    overrides.push_back({.key = "verify", .value = "1", .place = place});
+  }
+  return overrides;
+}
+
+std::vector<Job> read_jobs(const CommandLine& line) {
+  if (line.files.empty()) {
+    throw UsageError("no job file; see --help");
+  }
+  const Environment environment = process_environment();
+  std::vector<Section> sections;
+  for (const std::string& file : line.files) {
+    for (Section& section : read_job_file(file, environment)) {
+      if (line.sections.empty() || std::ranges::find(line.sections, section.name) != line.sections.end()) {
+        sections.push_back(std::move(section));
+      }
+    }
+  }
+  if (sections.empty()) {
+    throw UsageError("no job file has a section that --section names");
+  }
+  return build_jobs(sections, overrides_of(line));
+}
+
+void write_json(const std::string& path, const std::string& text) {
+  std::FILE* file = std::fopen(path.c_str(), "w");
+  const bool is_written = file != nullptr && std::fputs(text.c_str(), file) >= 0;
+  const bool is_closed = file != nullptr && std::fclose(file) == 0;
+  if (!is_written || !is_closed) {
+    throw std::runtime_error(path + " cannot be written");
+  }
+}
+
+void stop_on_interrupt() {
+  struct sigaction action = {};
+  action.sa_handler = [](int) { g_interrupted.store(true); };
+  action.sa_flags = static_cast<int>(SA_RESTART | SA_RESETHAND);  // A second one ends the process.
+  ::sigaction(SIGINT, &action, nullptr);
+}
+
+int run_jobs(const CommandLine& line, const std::vector<Job>& jobs) {
+  stop_on_interrupt();
+  const Machine machine = read_machine(jobs.front().directory);
+  fmt::print("penstock-bench {}: {}\n", PENSTOCK_BENCH_VERSION, machine_line(machine));
+  std::vector<JobResult> results;
+  int exit_code = kExitOk;
+  Session session;
+  for (const Job& job : jobs) {
+    if (g_interrupted) {
+      break;
+    }
+    results.push_back(run_job(session, job, line.eta));
+    fmt::print("\n{}", text_report(results.back()));
+    std::fflush(stdout);
+    if (!results.back().error.empty()) {
+      exit_code = kExitFailed;
+    }
+  }
+  session.close();
+  if (!line.json_path.empty()) {
+    write_json(line.json_path, json_report(results, machine));
+  }
+  return exit_code == kExitOk && g_interrupted ? kExitInterrupted : exit_code;
+}
+
+int run(const CommandLine& line) {
+  if (line.shows_keys) {
+    fmt::print("{}", key_help());
+    return kExitOk;
+  }
+  std::vector<Job> jobs;
+  try {
+    jobs = read_jobs(line);
+  } catch (const UsageError& error) {
+    fmt::print(stderr, "penstock-bench: {}\n", error.what());
+    return kExitUsage;
+  }
+  return line.only_parses ? kExitOk : run_jobs(line, jobs);
+}
+
+}  // namespace
+}  // namespace penstock::bench
+
+int main(int argument_count, char** arguments) {
+  penstock::bench::CommandLine line;
+  CLI::App app("Measures Penstock with job files in the manner of fio; --cmdhelp lists their keys.", "penstock-bench");
+  try {
+    penstock::bench::define_options(app, line);
+    app.parse(argument_count, arguments);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? penstock::bench::kExitOk : penstock::bench::kExitUsage;
+  }
+  try {
+    return penstock::bench::run(line);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "penstock-bench: {}\n", error.what());
+    return penstock::bench::kExitFailed;
+  }
+}

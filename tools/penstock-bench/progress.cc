@@ -1,0 +1,89 @@
+#include "tools/penstock-bench/progress.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+
+#include "tools/penstock-bench/machine.h"
+
+namespace penstock::bench {
+
+std::string short_number(double value) {
+  const char* unit = "";
+  for (const char* next : {"k", "M", "G", "T"}) {
+    if (value < 999.5) {
+      break;
+    }
+    value /= 1000;
+    unit = next;
+  }
+  const int digits = value >= 99.95 || *unit == '\0' ? 0 : value >= 9.995 ? 1 : 2;
+  return fmt::format("{:.{}f}{}", value, digits, unit);
+}
+
+Progress::Progress(std::string title, char letter, Eta eta, std::function<ProgressSample()> sample)
+    : title_(std::move(title)), letter_(letter), sample_(std::move(sample)), is_terminal_(isatty(STDERR_FILENO) == 1) {
+  if (eta != Eta::kNever) {
+    thread_ = std::thread(&Progress::run, this);
+  }
+}
+
+Progress::~Progress() {
+  if (!thread_.joinable()) {
+    return;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+  if (widest_ > 0 && is_terminal_) {
+    fmt::print(stderr, "\r{:{}}\r", "", widest_);
+  }
+}
+
+void Progress::run() {
+  const std::chrono::milliseconds interval(is_terminal_ ? 500 : 5000);
+  const std::uint64_t start_ns = now_ns();
+  std::uint64_t previous_ns = start_ns;
+  ProgressSample previous = sample_();
+  std::unique_lock lock(mutex_);
+  while (!wake_.wait_for(lock, interval, [this] { return stop_; })) {
+    const ProgressSample current = sample_();
+    const std::uint64_t current_ns = now_ns();
+    print(current_ns - start_ns, previous, current, current_ns - previous_ns);
+    previous = current;
+    previous_ns = current_ns;
+  }
+}
+
+void Progress::print(std::uint64_t elapsed_ns, const ProgressSample& previous, const ProgressSample& current,
+                     std::uint64_t interval_ns) {
+  const double seconds = static_cast<double>(interval_ns) / 1e9;
+  const auto per_second = [&](std::uint64_t before, std::uint64_t after) {
+    return short_number(static_cast<double>(after - before) / seconds);
+  };
+  std::string done = "-.-%";
+  std::string eta = "--m:--s";
+  if (current.part_done >= 0) {
+    const double part = std::min(current.part_done, 1.0);
+    done = fmt::format("{:.1f}%", part * 100);
+    if (part > 0) {
+      const auto left = static_cast<std::uint64_t>(static_cast<double>(elapsed_ns) / 1e9 * (1 - part) / part);
+      eta = fmt::format("{:02}m:{:02}s", left / 60, left % 60);
+    }
+  }
+  std::string line =
+      fmt::format("Job: {}: [{}][{}][{} ops/s][{} commits/s][eta {}]", title_, letter_, done,
+                  per_second(previous.operations, current.operations), per_second(previous.commits, current.commits), eta);
+  widest_ = std::max(widest_, line.size());
+  line.resize(std::max(line.size(), widest_), ' ');
+  fmt::print(stderr, "{}{}", line, is_terminal_ ? "\r" : "\n");
+  std::fflush(stderr);
+}
+
+}  // namespace penstock::bench

@@ -1,0 +1,51 @@
+// The live line on stderr while a job runs: how fast, how far, how long still.
+//
+// On a terminal one line that is rewritten every 500 ms; otherwise a line every 5 s, so that logs stay readable.
+// Threads: its own; `sample` is called there and must be safe beside the clients.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+
+namespace penstock::bench {
+
+enum class Eta : std::uint8_t { kAuto, kAlways, kNever };
+
+struct ProgressSample {
+  std::uint64_t operations = 0;
+  std::uint64_t commits = 0;
+  double part_done = -1;  ///< 0 .. 1; negative: not known.
+};
+
+class Progress {
+ public:
+  /// `title` as in "manifold (c=8)"; `letter` says what is going on: W writing, R reading, L loading, F flushing, V verifying.
+  Progress(std::string title, char letter, Eta eta, std::function<ProgressSample()> sample);
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+  ~Progress();
+
+ private:
+  void run();
+  void print(std::uint64_t elapsed_ns, const ProgressSample& previous, const ProgressSample& current,
+             std::uint64_t interval_ns);
+
+  const std::string title_;
+  const char letter_;
+  const std::function<ProgressSample()> sample_;
+  const bool is_terminal_;
+  std::size_t widest_ = 0;  // Of the lines printed, to blank out leftovers.
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stop_ = false;
+  std::thread thread_;
+};
+
+/// 1.21M, 303k, 950: three digits.
+std::string short_number(double value);
+
+}  // namespace penstock::bench
