@@ -60,6 +60,7 @@ Task<> PageStore::close() { return impl_->close(); }
 
 const Superblock& PageStore::current() const noexcept { return impl_->current(); }
 AppliedPosition PageStore::older_applied() const noexcept { return impl_->older_applied(); }
+Status PageStore::passed_over() const noexcept { return impl_->passed_over(); }
 
 PageRef PageStore::find_cached(const ChildPointer& pointer) noexcept { return impl_->find_cached(pointer); }
 Task<Result<PageRef>> PageStore::read_page(ChildPointer pointer, FamilyId family, bool admit) {

@@ -122,6 +122,8 @@ class PageStore {
   /// What the older slot has applied: the log before this is needed by no slot. Before the second publication of a new store:
   /// zero.
   AppliedPosition older_applied() const noexcept;
+  /// Why open() did not take a newer slot than current(): the damage it met. Ok if it met none.
+  Status passed_over() const noexcept;
 
   // --- reading ---
   /// The page if it is in memory, else an empty reference. Never suspends, allocates or enters the kernel.

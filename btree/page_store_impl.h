@@ -61,6 +61,7 @@ class PageStore::Impl {
   // --- small ones ---
   const Superblock& current() const noexcept { return current_.superblock; }
   AppliedPosition older_applied() const noexcept { return older_applied_; }
+  Status passed_over() const noexcept { return passed_over_; }
   const PageStoreOptions& options() const noexcept { return options_; }
   reactor::Reactor& reactor() const noexcept { return reactor_; }
   ZoneMap& map() noexcept { return map_; }
@@ -117,6 +118,7 @@ class PageStore::Impl {
   SuperblockContent current_;
   std::vector<FileRecord> older_files_;  ///< Of the other slot, whatever it is good for.
   AppliedPosition older_applied_;
+  Status passed_over_;
   bool must_confirm_ = false;  ///< Impl-I2.
   std::uint64_t confirm_generation_ = 0;
 

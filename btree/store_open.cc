@@ -72,6 +72,7 @@ Task<Failure> PageStore::Impl::open() {
     if (status.is_ok()) status = co_await open_generation(&*slots[slot]);
     if (status.is_ok()) {
       adopt_slots(*slots[slot], slots[1 - slot]);
+      passed_over_ = first_failure.with_shard(options_.shard);
       co_return Failure();
     }
     if (!is_damage(status)) co_return describe(status, "a page file cannot be opened");

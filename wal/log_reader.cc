@@ -56,7 +56,8 @@ class LogReader {
   bool fail_reading(Status status, const SegmentToRead& segment, std::uint64_t position);
   bool fail_damaged(std::uint64_t begin, std::uint64_t end, std::string what);
   static std::string place(const SegmentToRead& segment, std::uint64_t position);
-  std::string headless_text() const;
+  /// "; ...": the files that would go before the first segment, or after the last one.
+  std::string absent_text() const;
 
   reactor::Reactor& reactor_;
   ReadOptions options_;
@@ -82,10 +83,13 @@ std::string LogReader::place(const SegmentToRead& segment, std::uint64_t positio
          std::to_string(segment.file_offset(position)) + ")";
 }
 
-std::string LogReader::headless_text() const {
+std::string LogReader::absent_text() const {
   std::string text;
+  if (has_segment(0) && options_.begin < segments_.front().facts.base_offset) {
+    text = "; not there: " + segment_path(options_.directory, options_.log, segments_.front().facts.index - 1);
+  }
   for (const SegmentFile& file : headless_) {
-    text += (text.empty() ? "; damaged header: " : ", ") + options_.directory + "/" + file.name;
+    text += "; damaged header: " + options_.directory + "/" + file.name;
   }
   return text;
 }
@@ -172,16 +176,17 @@ bool LogReader::choose_segments() {
   }
   const std::string log = options_.directory + "/" + segment_name(options_.log, 0);
   if (segments_.empty())
-    return fail_damaged(options_.begin, options_.begin, "all segments of the log " + log + " ... are missing" + headless_text());
+    return fail_damaged(options_.begin, options_.begin, "all segments of the log " + log + " ... are missing" + absent_text());
   // Only freed segments are written over, and those are older than all in use.
   const std::uint64_t limit = segments_.back().facts.limit();
-  if (!headless_.empty() && headless_.back().index > segments_.back().facts.index && options_.known_end.value_or(~0ULL) > limit) {
-    return fail_damaged(limit, limit, "the log ends at " + segments_.back().path + headless_text());
+  if (!headless_.empty() && headless_.back().index > segments_.back().facts.index &&
+      options_.known_end.value_or(~0ULL) > limit) {
+    return fail_damaged(limit, limit, "the log ends at " + segments_.back().path + absent_text());
   }
   // A position at the very end of the last segment is in none, but proves that one.
   if (options_.begin > segments_.back().facts.limit()) {
     return fail_damaged(segments_.back().facts.limit(), options_.begin,
-                        "the last segments of the log " + log + " ... are missing" + headless_text());
+                        "the last segments of the log " + log + " ... are missing" + absent_text());
   }
   while (segments_.size() > 1 && segments_.front().facts.limit() <= options_.begin) segments_.erase(segments_.begin());
   return true;
@@ -306,7 +311,7 @@ Task<bool> LogReader::judge_end() {
   // The place that is damaged: where the next group should have been.
   co_return fail_damaged(result_.end, proven_end,
                          place(segments_[current_], next_) + ": no valid group, but the log was durable up to position " +
-                             std::to_string(proven_end));
+                             std::to_string(proven_end) + absent_text());
 }
 
 /// Headers of groups further on, in this segment and those after it: what they say was durable when they were sent is true
@@ -336,7 +341,7 @@ bool LogReader::check_beginning() {
   if (options_.begin >= first || released_ >= first) return true;
   return fail_damaged(options_.begin, first,
                       "segments of the log before " + segments_.front().path + " are missing, and positions from " +
-                          std::to_string(options_.begin) + " on are needed" + headless_text());
+                          std::to_string(options_.begin) + " on are needed" + absent_text());
 }
 
 Task<Outcome<ReadResult>> LogReader::run() {
