@@ -114,7 +114,8 @@ Result<std::shared_ptr<detail::FamilyState>> decode_family(Bytes name, Bytes val
     }
     value.remove_prefix(field.bytes.get());
   }
-  if (family->id < kFamilyIdUserMin) {
+  const bool has_shard = family->options.placement == Placement::kHashed || family->options.shard >= 0;
+  if (family->id < kFamilyIdUserMin || !has_shard) {
     return std::unexpected(catalog_status(Code::kCorruption, family->id));
   }
   return family;

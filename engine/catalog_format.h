@@ -1,7 +1,7 @@
 // How the catalog stands in family 0 of shard 0. docs/formats/catalog.md.
 //
-// Keys: "i" -> the next family id (le32). "n" + name -> fields of a family, each {tag, length, bytes}. A reader skips unknown tags, but
-// refuses the family's database if an unknown tag has the critical bit.
+// Keys: "i" -> the next family id (le32). "n" + name -> fields of a family, each {tag, length, bytes}. A reader skips unknown
+// tags, but refuses the family's database if an unknown tag has the critical bit.
 #pragma once
 
 #include <cstdint>
@@ -15,11 +15,11 @@ inline constexpr std::uint16_t kCriticalTag = 0x8000;
 
 /// On disk: never renumber.
 enum class CatalogTag : std::uint16_t {
-  kId = kCriticalTag | 1,              ///< le32
-  kPlacement = kCriticalTag | 2,       ///< u8, le16 shard (0 if hashed)
-  kPartition = kCriticalTag | 3,       ///< u8 kind, u8 delimiter, le16 prefix bytes
-  kHashSeed = kCriticalTag | 4,        ///< le64
-  kComparator = kCriticalTag | 5,      ///< its name; "bytes" alone is known
+  kId = kCriticalTag | 1,          ///< le32
+  kPlacement = kCriticalTag | 2,   ///< u8, le16 shard (0 if hashed)
+  kPartition = kCriticalTag | 3,   ///< u8 kind, u8 delimiter, le16 prefix bytes
+  kHashSeed = kCriticalTag | 4,    ///< le64
+  kComparator = kCriticalTag | 5,  ///< its name; "bytes" alone is known
 };
 
 struct CatalogField {

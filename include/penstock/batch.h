@@ -35,7 +35,7 @@ class Batch {
   /// Shards that it touches.
   std::uint32_t shard_count() const noexcept;
 
-  /// The operations of one shard, encoded (docs/formats/log.md, "Operations").
+  /// The operations of one shard, encoded (docs/formats/operations.md).
   struct ShardPart {
     ShardId shard = 0;
     std::uint32_t operation_count = 0;
