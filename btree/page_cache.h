@@ -34,7 +34,7 @@ struct PendingRead {
   Status status;
 };
 
-struct Frame {
+struct alignas(64) Frame {  // What a look-up reads is in the first line.
   enum class Queue : std::uint8_t { kNone, kSmall, kMain };
 
   std::uint64_t key = 0;  ///< Address::key()

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "btree/store_harness.h"
+#include "btree/test_store_harness.h"
 
 namespace penstock::btree {
 namespace {

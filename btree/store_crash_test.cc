@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "btree/store_harness.h"
 #include "btree/super_format.h"
+#include "btree/test_store_harness.h"
 #include "btree/zone_format.h"
 
 namespace penstock::btree {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "btree/store_harness.h"
+#include "btree/test_store_harness.h"
 
 namespace penstock::btree {
 namespace {

@@ -23,6 +23,12 @@ LONG_FILES = {
 
 # Sources that the test of another file covers: which.
 TESTED_BY = {
+    "btree/extent.cc": "btree/page_store_test.cc",
+    "btree/page_writer.cc": "btree/page_store_test.cc",
+    "btree/store_open.cc": "btree/store_crash_test.cc",
+    "btree/store_pass.cc": "btree/store_fault_test.cc",
+    "btree/store_read.cc": "btree/page_store_test.cc",
+    "btree/zone_table.cc": "btree/zone_map_test.cc",
     "reactor/sim_content.cc": "reactor/sim_disk_test.cc",
     "reactor/sim_disk_names.cc": "reactor/sim_disk_test.cc",
     "reactor/sim_disk_power.cc": "reactor/sim_disk_test.cc",
