@@ -166,15 +166,29 @@ TEST_F(ReaderTest, AMissingSegmentThatIsNeededIsCorruption) {
   }
 }
 
-TEST_F(ReaderTest, AFileCutShortIsATornTailOrCorruptionByTheSameRule) {
+// Names are given to whole files only, and what was cut off may have held the last acknowledged group, which nothing else
+// proves.
+TEST_F(ReaderTest, AFileCutShortIsCorruptionUnlessTheEndIsKnownToLieBefore) {
   make_log(10);
   const auto bytes = *disk_.read_all(kFirst);
   const auto cut = std::span(bytes).first(kLogBlockBytes + ends_[8] + 100);
   ASSERT_TRUE(disk_.write_all(kFirst, cut).is_ok());
-  expect_prefix(read_now(), 9);
+  expect_corruption(read_now(), 0, options_.segment_bytes - kLogBlockBytes);
   ReadOptions options = test_read_options(options_);
-  options.proven_end = ends_[9];
+  options.known_end = ends_[8];
+  expect_prefix(read_with(options), 9);
+  options.known_end = ends_[9];
   expect_corruption(read_with(options), ends_[8], ends_[9]);
+}
+
+TEST_F(ReaderTest, ADamagedHeaderAfterTheNewestSegmentIsCorruption) {
+  make_log(20);
+  ASSERT_TRUE(disk_.exists("/log/3-1-2"));
+  ASSERT_TRUE(disk_.flip_byte("/log/3-1-2", 40, 1).is_ok());
+  const Outcome<ReadResult> result = read_now();
+  ASSERT_FALSE(result.has_value());
+  EXPECT_TRUE(result.error().status.is(Code::kCorruption));
+  EXPECT_NE(result.error().text.find("/log/3-1-2"), std::string::npos) << result.error().text;
 }
 
 TEST_F(ReaderTest, AnotherDatabasesSegmentsAreNotRead) {

@@ -56,8 +56,7 @@ struct TestRecord {
 /// Appends records to a log and keeps what it was told about them.
 class LogUser final : public LogListener {
  public:
-  LogUser(reactor::Reactor& reactor, LogOptions options)
-      : reactor_(reactor), log_(reactor, options, *this), room_(reactor), progress_(reactor) {
+  LogUser(reactor::Reactor& reactor, LogOptions options) : log_(reactor, options, *this), room_(reactor), progress_(reactor) {
     sequences_.resize(options.shard_count);
   }
 
@@ -142,7 +141,6 @@ class LogUser final : public LogListener {
   std::uint64_t waits = 0;
 
  private:
-  reactor::Reactor& reactor_;
   Log log_;
   reactor::Event room_;
   reactor::Event progress_;
