@@ -159,7 +159,7 @@ void settle(rocksdb::DB& database, rocksdb::ColumnFamilyHandle* family) {
 
 Outcome run_fillrandom(const PeerOptions& peer) {
   constexpr std::uint32_t kBatch = 100;
-  const std::uint32_t clients = peer.clients == 0 ? 4 : peer.clients;
+  const std::uint32_t clients = peer.clients == 0 ? 32 : peer.clients;
   const Dataset dataset(16, 100, peer.seed);
   const Permutation permutation(peer.keys, peer.seed);
   Closer opened;
@@ -208,7 +208,7 @@ int main(int argument_count, char** arguments) {
       ->check(CLI::IsMember({"manifold", "fillrandom"}));
   app.add_option("--dir", peer.directory, "Directory of the database; a RocksDB database there is removed")->required();
   app.add_option("--sync", peer.sync, "1: each commit on stable storage (default); 0: handed to the kernel");
-  app.add_option("--clients", peer.clients, "Threads (default: 8 for manifold, 4 for fillrandom)");
+  app.add_option("--clients", peer.clients, "Threads (default: 8 for manifold, 32 for fillrandom)");
   app.add_option("--commits", peer.commits, "manifold: commits per thread");
   app.add_option("--keys", peer.keys, "fillrandom: keys");
   app.add_option("--memory", peer.memory,

@@ -5,8 +5,10 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <string>
 #include <vector>
@@ -99,10 +101,20 @@ void write_json(const std::string& path, const std::string& text) {
   }
 }
 
+// The first interrupt ends the jobs in good order, the third ends the process. The second may be the first once more:
+// timeout(1) sends its signal to the process and then to its group.
+void on_interrupt(int) {
+  static std::atomic<int> count{0};
+  g_interrupted.store(true);
+  if (count.fetch_add(1) >= 2) {
+    std::_Exit(kExitInterrupted);
+  }
+}
+
 void stop_on_interrupt() {
   struct sigaction action = {};
-  action.sa_handler = [](int) { g_interrupted.store(true); };
-  action.sa_flags = static_cast<int>(SA_RESTART | SA_RESETHAND);  // A second one ends the process.
+  action.sa_handler = on_interrupt;
+  action.sa_flags = SA_RESTART;
   ::sigaction(SIGINT, &action, nullptr);
 }
 
