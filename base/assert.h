@@ -1,4 +1,5 @@
-// Assertions that are on in every build. A failed one means a bug in Penstock and ends the process: carrying on could lose data.
+// Assertions that are on in every build. A failed one means a bug in Penstock and ends the process: carrying on could lose
+// data.
 //
 // Use them for relations between our own values. Bytes from a disk and arguments from a caller are never asserted: they get a
 // Status. PENSTOCK_AUDIT is for walks that cost O(n): on in debug, sanitizer and fuzz builds.
@@ -26,19 +27,20 @@ constexpr std::uint64_t assert_operand(const T& value) noexcept {
 
 }  // namespace penstock::base
 
-#define PENSTOCK_ASSERT(condition)                                                             \
-  do {                                                                                         \
-    if (!(condition)) [[unlikely]] ::penstock::base::assert_failed(__FILE__, __LINE__, #condition); \
+#define PENSTOCK_ASSERT(condition)                                     \
+  do {                                                                 \
+    if (!(condition)) [[unlikely]]                                     \
+      ::penstock::base::assert_failed(__FILE__, __LINE__, #condition); \
   } while (false)
 
-#define PENSTOCK_ASSERT_COMPARE(left, op, right)                                                            \
-  do {                                                                                                      \
-    const auto& assert_left = (left);                                                                       \
-    const auto& assert_right = (right);                                                                     \
-    if (!(assert_left op assert_right)) [[unlikely]]                                                        \
-      ::penstock::base::assert_compare_failed(__FILE__, __LINE__, #left " " #op " " #right,                 \
-                                              ::penstock::base::assert_operand(assert_left),                \
-                                              ::penstock::base::assert_operand(assert_right));              \
+#define PENSTOCK_ASSERT_COMPARE(left, op, right)                                               \
+  do {                                                                                         \
+    const auto& assert_left = (left);                                                          \
+    const auto& assert_right = (right);                                                        \
+    if (!(assert_left op assert_right)) [[unlikely]]                                           \
+      ::penstock::base::assert_compare_failed(__FILE__, __LINE__, #left " " #op " " #right,    \
+                                              ::penstock::base::assert_operand(assert_left),   \
+                                              ::penstock::base::assert_operand(assert_right)); \
   } while (false)
 #define PENSTOCK_ASSERT_EQ(left, right) PENSTOCK_ASSERT_COMPARE(left, ==, right)
 #define PENSTOCK_ASSERT_NE(left, right) PENSTOCK_ASSERT_COMPARE(left, !=, right)

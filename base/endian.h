@@ -1,7 +1,7 @@
 // Little-endian integers of alignment 1 for on-disk structs: legal at any offset, no packing attribute, no host order assumed.
 //
-// le16, le32, le48 and le64 convert with get() and assignment. Structs made of them have no padding and their layout is asserted
-// beside them (see the *_format.h files).
+// le16, le32, le48 and le64 convert with get() and assignment. Structs made of them have no padding and their layout is
+// asserted beside them (see the *_format.h files).
 #pragma once
 
 #include <array>

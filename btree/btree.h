@@ -1,8 +1,7 @@
 // Copy-on-write B+trees in a shard's page store: look-up, ordered reading, merging sorted operations, checking.
 //
-// The front door of btree/. btree/ knows pages and keys, never the log. A tree is named by its root pointer; a null pointer is an empty
-// tree. Leaves hold one version of a key and no sequence numbers.
-// Invariants:
+// The front door of btree/. btree/ knows pages and keys, never the log. A tree is named by its root pointer; a null pointer is
+// an empty tree. Leaves hold one version of a key and no sequence numbers. Invariants:
 //   Tree-I1 Keys of a node lie between its separators in the parent: separator[i] <= keys of child i < separator[i + 1].
 //   Tree-I2 All leaves of a tree have level 0; a child's level is its parent's less one; depth <= 16.
 //   Tree-I3 A pointer's entry count is the number of pairs below it, its flags the union of those below.
@@ -63,7 +62,8 @@ class Cursor {
   std::unique_ptr<Impl> impl_;
 };
 
-/// One operation of a merge. kMove rewrites what is in evacuated zones on the way to `key`, at `level` and above, and changes no pair.
+/// One operation of a merge. kMove rewrites what is in evacuated zones on the way to `key`, at `level` and above, and changes
+/// no pair.
 struct MergeOperation {
   enum class Kind : std::uint8_t { kPut, kDelete, kMove };
   Kind kind = Kind::kPut;
@@ -71,8 +71,8 @@ struct MergeOperation {
   Bytes value;
 };
 
-/// Operations in ascending key order, at most one per key (a kMove may share the key of another and comes before it). current() stays
-/// valid until next(), across suspensions.
+/// Operations in ascending key order, at most one per key (a kMove may share the key of another and comes before it). current()
+/// stays valid until next(), across suspensions.
 class MergeSource {
  public:
   virtual bool valid() const = 0;
@@ -85,24 +85,25 @@ class MergeSource {
 
 struct MergeStats {
   std::uint64_t puts = 0;
-  std::uint64_t deletes = 0;        ///< Of keys that were there.
+  std::uint64_t deletes = 0;  ///< Of keys that were there.
   std::uint64_t leaves_read = 0;
   std::uint64_t pages_written = 0;
   std::uint64_t extents_written = 0;
-  std::uint64_t bytes_moved = 0;    ///< For kMove.
+  std::uint64_t bytes_moved = 0;  ///< For kMove.
 };
 
-/// Applies `source` to the tree of `family` within the store's open pass: new pages by put_page, old ones freed. Sorted input into an
-/// empty tree builds it bottom-up with full leaves. Runs of adjacent dirty leaves are repacked to 90 %; an underfull node takes its
-/// right neighbour along. Yields the reactor between slices (Reactor::background_slice) and throttles writes.
-/// Returns the new root (null if the tree became empty). On error the pass is to be abandoned. Errors: corruption, io_error, no_space.
+/// Applies `source` to the tree of `family` within the store's open pass: new pages by put_page, old ones freed. Sorted input
+/// into an empty tree builds it bottom-up with full leaves. Runs of adjacent dirty leaves are repacked to 90 %; an underfull
+/// node takes its right neighbour along. Yields the reactor between slices (Reactor::background_slice) and throttles writes.
+/// Returns the new root (null if the tree became empty). On error the pass is to be abandoned. Errors: corruption, io_error,
+/// no_space.
 Task<Result<ChildPointer>> merge(PageStore& store, ChildPointer root, FamilyId family, MergeSource& source, MergeStats& stats);
 
 /// Frees every page and extent of a tree in the open pass. Reads inner nodes, and leaves only where extents are.
 Task<Status> free_tree(PageStore& store, ChildPointer root, FamilyId family);
 
-/// Walks a whole tree: checksums, order, separators, levels, counts, flags, births <= `generation`, extents. Calls `on_blocks` for every
-/// page and extent. The first violation as `corruption` with its place.
+/// Walks a whole tree: checksums, order, separators, levels, counts, flags, births <= `generation`, extents. Calls `on_blocks`
+/// for every page and extent. The first violation as `corruption` with its place.
 Task<Status> check(PageStore& store, ChildPointer root, FamilyId family, std::uint64_t generation,
                    void (*on_blocks)(void* context, Address address, std::uint64_t blocks), void* context);
 
@@ -112,7 +113,7 @@ struct FamilyRoot {
   ChildPointer root;
   bool dropped = false;
 };
-std::string encode_family_key(FamilyId family);            ///< Big-endian, 4 bytes.
+std::string encode_family_key(FamilyId family);  ///< Big-endian, 4 bytes.
 std::string encode_family_root(const FamilyRoot& root);
 Result<FamilyRoot> decode_family_root(Bytes key, Bytes value);
 

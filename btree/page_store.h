@@ -168,7 +168,8 @@ class PageStore {
   /// The current root no longer reaches it: freed with this pass's generation.
   void free_page(const ChildPointer& pointer);
   void free_extent(const ExtentPointer& pointer);
-  /// Waits while the bytes in flight are over the budget, and makes room for the next 2 MiB. The pass's first write error, or no_space.
+  /// Waits while the bytes in flight are over the budget, and makes room for the next 2 MiB. The pass's first write error, or
+  /// no_space.
   Task<Status> throttle();
   /// Store-I1. On error the pass is over and nothing changed but the space it used; a failed sync poisons.
   Task<Status> publish(AppliedPosition applied, ChildPointer roots);

@@ -40,12 +40,12 @@ struct ChildPointer {
   static constexpr std::uint8_t kHasExpiry = 2;   ///< Some cell below has an expiry.
 
   Address address;
-  std::uint8_t blocks = 0;      ///< 1 .. 16
-  std::uint8_t codec = 0;       ///< 0 = plain
+  std::uint8_t blocks = 0;  ///< 1 .. 16
+  std::uint8_t codec = 0;   ///< 0 = plain
   std::uint8_t flags = 0;
-  std::uint64_t birth = 0;      ///< Generation whose pass wrote the page.
-  std::uint64_t entries = 0;    ///< Key-value pairs in the subtree.
-  std::uint64_t checksum = 0;   ///< XXH3-64 of the page.
+  std::uint64_t birth = 0;     ///< Generation whose pass wrote the page.
+  std::uint64_t entries = 0;   ///< Key-value pairs in the subtree.
+  std::uint64_t checksum = 0;  ///< XXH3-64 of the page.
   bool is_null() const noexcept { return address.is_null(); }
   friend bool operator==(const ChildPointer&, const ChildPointer&) = default;
 };

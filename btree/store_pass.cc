@@ -143,7 +143,9 @@ Task<Status> PageStore::Impl::add_file(std::uint32_t zones) {
   if (status.is_ok()) {
     status = co_await reactor_.sync(files_.back().file.fd());
     if (status.is_ok()) status = reactor_.system().sync_directory(options_.directory);
-    poisoned_ = poisoned_ || !status.is_ok();
+    // Where no file may be opened, the folder neither: nothing was asked of the disk.
+    const bool was_asked = status.error_number() != EMFILE && status.error_number() != ENFILE;
+    poisoned_ = poisoned_ || (!status.is_ok() && was_asked);
   }
   if (!status.is_ok()) {
     files_.pop_back();
@@ -253,7 +255,10 @@ Task<Status> PageStore::Impl::throttle() {
   co_await writer_.wait_below(options_.write_bytes_in_flight_max);
   PENSTOCK_CO_TRY(pass_status());
   // Room for what is placed until the next call; no pass can say beforehand how much it writes.
-  co_return co_await reserve(kBlocksBetweenThrottles, map_.may_use_reserve());
+  const Status reserved = co_await reserve(kBlocksBetweenThrottles, map_.may_use_reserve());
+  // On a full disk most passes write less than that: put_page() says when the last zone is used up.
+  const bool goes_on = reserved.is(Code::kNoSpace) && map_.may_use_reserve() && map_.free_zones() > 0;
+  co_return goes_on ? Status::ok() : reserved;
 }
 
 // --- publishing ---

@@ -82,7 +82,8 @@ std::uint64_t Batch::bytes() const noexcept {
 }
 
 std::uint32_t Batch::shard_count() const noexcept {
-  return static_cast<std::uint32_t>(std::ranges::count_if(parts_, [](const ShardPart& part) { return part.operation_count > 0; }));
+  return static_cast<std::uint32_t>(
+      std::ranges::count_if(parts_, [](const ShardPart& part) { return part.operation_count > 0; }));
 }
 
 }  // namespace penstock

@@ -36,12 +36,14 @@ class Catalog {
   }
 
   /// Checks name and options; shards are filled in. The family is not in the catalog yet.
-  Outcome<std::shared_ptr<detail::FamilyState>> make(const std::string& name, FamilyOptions options, std::uint64_t hash_seed) const;
+  Outcome<std::shared_ptr<detail::FamilyState>> make(const std::string& name, FamilyOptions options,
+                                                     std::uint64_t hash_seed) const;
 
   // The operations of a change, encoded for a batch on family 0, and the change itself, made once they are published.
   void encode_create(const detail::FamilyState& family, std::vector<char>& out) const;
   void encode_drop(const std::string& name, std::vector<char>& out) const;
-  void encode_rename(const detail::FamilyState& family, const std::string& from, const std::string& to, std::vector<char>& out) const;
+  void encode_rename(const detail::FamilyState& family, const std::string& from, const std::string& to,
+                     std::vector<char>& out) const;
   void apply_create(std::shared_ptr<detail::FamilyState> family);
   void apply_drop(const std::string& name);
   void apply_rename(const std::string& from, const std::string& to);

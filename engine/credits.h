@@ -1,9 +1,8 @@
-// Byte credits of a shard's inbox: how much may be on its way to the shard at once. Taking blocks an ordinary thread until others' calls
-// are done; so a queue in memory is bounded without a lock.
+// Byte credits of a shard's inbox: how much may be on its way to the shard at once. Taking blocks an ordinary thread until
+// others' calls are done; so a queue in memory is bounded without a lock.
 //
-// Invariant: Credits-I1 available + the credits of calls accepted and not yet answered = capacity. A call larger than the capacity is
-// let in alone.
-// Threads: any.
+// Invariant: Credits-I1 available + the credits of calls accepted and not yet answered = capacity. A call larger than the
+// capacity is let in alone. Threads: any.
 #pragma once
 
 #include <atomic>

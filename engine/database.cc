@@ -1,6 +1,4 @@
 // Database and Shard: the public API over DatabaseCore and ShardEngine. Each call becomes a message to a reactor and a future.
-#include "penstock/db.h"
-
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -10,6 +8,7 @@
 #include "engine/calls.h"
 #include "engine/database_core.h"
 #include "engine/remote.h"
+#include "penstock/db.h"
 
 namespace penstock {
 
@@ -153,7 +152,9 @@ const Batch::ShardPart& only_part(const Batch& batch) {
   return *part;
 }
 
-std::int64_t credit_of(const Batch::ShardPart& part) { return static_cast<std::int64_t>(part.encoded.size()) + kSmallCallCredit; }
+std::int64_t credit_of(const Batch::ShardPart& part) {
+  return static_cast<std::int64_t>(part.encoded.size()) + kSmallCallCredit;
+}
 
 Future<CommitResult> refuse_commit(Status status, Batch batch, bool keep) {
   CommitResult result(status);
@@ -206,7 +207,8 @@ Future<Status> submit_single(DatabaseCore& core, Batch batch, Status filled, con
 
 // --- Reads ---
 
-/// A look-up from an ordinary thread: answered at once on the reactor if everything is in memory, else by a task. Deletes itself.
+/// A look-up from an ordinary thread: answered at once on the reactor if everything is in memory, else by a task. Deletes
+/// itself.
 class GetFromThread final : public reactor::Message {
  public:
   GetFromThread(DatabaseCore& core, ShardEngine& shard, const Family& family, Bytes key)
@@ -261,7 +263,8 @@ class ShardTaskCall final : public reactor::Message {
 
  private:
   static Task<> run_task(ShardTaskCall* self) {
-    T value = co_await std::apply([self](Parameters&... each) { return self->function_(&self->shard_, each...); }, self->parameters_);
+    T value =
+        co_await std::apply([self](Parameters&... each) { return self->function_(&self->shard_, each...); }, self->parameters_);
     Promise<T> promise = std::move(self->promise_);
     self->core_.release(self->shard_.id(), kSmallCallCredit);
     delete self;
@@ -276,7 +279,8 @@ class ShardTaskCall final : public reactor::Message {
 };
 
 template <typename T, typename... Parameters, typename... Arguments>
-Future<T> call_on_shard(DatabaseCore& core, ShardId shard, Task<T> (*function)(ShardEngine*, Parameters...), Arguments... arguments) {
+Future<T> call_on_shard(DatabaseCore& core, ShardId shard, Task<T> (*function)(ShardEngine*, Parameters...),
+                        Arguments... arguments) {
   Status refused;
   if (!core.accept(shard, kSmallCallCredit, true, refused)) {
     return ready_future(T(std::unexpected(refused)));
@@ -350,7 +354,8 @@ Future<T> call_home(DatabaseCore& core, T closed, Task<T> (DatabaseCore::*functi
   if (!core.enter_home_call()) {
     return ready_future(std::move(closed));
   }
-  return engine::run_on(core.home(), core.home_tasks(), &HomeCall<T, Parameters...>::run, &core, function, std::move(arguments)...);
+  return engine::run_on(core.home(), core.home_tasks(), &HomeCall<T, Parameters...>::run, &core, function,
+                        std::move(arguments)...);
 }
 
 std::unexpected<Failure> closed_failure() { return std::unexpected(Failure(Status(Code::kClosed), "the database is closed")); }

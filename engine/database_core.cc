@@ -192,7 +192,8 @@ Task<Outcome<Family>> DatabaseCore::create_family(std::string name, FamilyOption
     if (open_existing) {
       co_return Family(existing);
     }
-    co_return fail(Status(Code::kAlreadyExists, FileKind::kCatalog, existing->id), "there is a family \"" + name + "\" already");
+    co_return fail(Status(Code::kAlreadyExists, FileKind::kCatalog, existing->id),
+                   "there is a family \"" + name + "\" already");
   }
   Outcome<std::shared_ptr<FamilyState>> made = catalog_->make(name, options, runtime_->system().random_u64());
   if (!made.has_value()) {

@@ -1,9 +1,12 @@
-// A database behind its handles: opening and closing it, its parts on the reactors, the catalog, and the calls that cross shards.
+// A database behind its handles: opening and closing it, its parts on the reactors, the catalog, and the calls that cross
+// shards.
 //
 // Invariants:
-//   Core-I1 Order of an opening (design of the log): ends of all old logs known -> first segments of the new epoch durable -> EPOCH durable
+//   Core-I1 Order of an opening (design of the log): ends of all old logs known -> first segments of the new epoch durable ->
+//   EPOCH durable
 //           -> only then appends, flushes and frees.
-//   Core-I2 A call is accepted by taking credits of its shard and then finding the database open; close() forbids first and then waits
+//   Core-I2 A call is accepted by taking credits of its shard and then finding the database open; close() forbids first and
+//   then waits
 //           until every credit is back. So no call runs on a shard that is gone.
 //   Core-I3 DDL is one commit on shard 0 at a time; every part knows a family before its handle exists.
 // Threads: open and close run as coroutines on reactor 0; accept, post and the states are for any thread.
@@ -43,8 +46,8 @@ class DatabaseCore {
   // --- any thread ---
   engine::ReactorPart& part_of(ShardId shard) const noexcept { return *parts_[shard % parts_.size()]; }
   ShardEngine& shard(ShardId shard) const { return part_of(shard).shard(shard); }
-  /// Takes credits for a call on `shard`; false: the database is closed (nothing taken). Blocks for credits if `may_block`, else
-  /// `would_block` through `status`. A call accepted gives its credits back with release().
+  /// Takes credits for a call on `shard`; false: the database is closed (nothing taken). Blocks for credits if `may_block`,
+  /// else `would_block` through `status`. A call accepted gives its credits back with release().
   bool accept(ShardId shard, std::int64_t bytes, bool may_block, Status& status);
   void release(ShardId shard, std::int64_t bytes) { this->shard(shard).credits().give(bytes); }
   bool is_open() const noexcept { return state_.load(std::memory_order_seq_cst) == State::kOpen; }

@@ -22,9 +22,8 @@ Failure failure_at(Status status, const std::string& what, const std::string& pa
 
 /// "shard-<number>".
 bool is_shard_name(const std::string& name) {
-  return name.starts_with("shard-") && name.size() > 6 && std::ranges::all_of(name.substr(6), [](char digit) {
-           return digit >= '0' && digit <= '9';
-         });
+  return name.starts_with("shard-") && name.size() > 6 &&
+         std::ranges::all_of(name.substr(6), [](char digit) { return digit >= '0' && digit <= '9'; });
 }
 
 std::uint64_t block_checksum(const Block& block, IdentityBlock header) {
@@ -135,7 +134,9 @@ Outcome<DirectoryContents> inspect_directory(reactor::System& system, const std:
 }
 
 Outcome<bool> create_database(reactor::System& system, const std::string& directory, const DatabaseIdentity& identity) {
-  const auto fail = [](Status status, const std::string& path) { return std::unexpected(failure_at(status, "cannot make", path)); };
+  const auto fail = [](Status status, const std::string& path) {
+    return std::unexpected(failure_at(status, "cannot make", path));
+  };
   const std::string identity_new = directory + "/IDENTITY.new";
   if (const Status status = write_identity(system, identity_new, identity); !status.is_ok()) {
     return fail(status, identity_new);
@@ -159,7 +160,8 @@ Outcome<bool> create_database(reactor::System& system, const std::string& direct
       return fail(status, path);
     }
   }
-  // Epoch 0 has no logs and ended cleanly: the first opening is then like any other, and makes the first segments before it writes EPOCH.
+  // Epoch 0 has no logs and ended cleanly: the first opening is then like any other, and makes the first segments before it
+  // writes EPOCH.
   wal::EpochState epoch;
   epoch.generation = 1;
   epoch.clean = true;
@@ -177,7 +179,8 @@ Outcome<bool> create_database(reactor::System& system, const std::string& direct
   if (const Status status = system.sync_directory(directory); !status.is_ok()) {
     return fail(status, directory);
   }
-  const std::string parent = directory.find_last_of('/') == std::string::npos ? "." : directory.substr(0, directory.find_last_of('/'));
+  const std::string parent =
+      directory.find_last_of('/') == std::string::npos ? "." : directory.substr(0, directory.find_last_of('/'));
   if (const Status status = system.sync_directory(parent.empty() ? "/" : parent); !status.is_ok()) {
     return fail(status, parent);
   }

@@ -39,8 +39,8 @@ struct DirectoryContents {
 };
 Outcome<DirectoryContents> inspect_directory(reactor::System& system, const std::string& directory);
 
-/// Makes a database: IDENTITY.new, log folder, shards with their first superblocks, EPOCH, then the rename to IDENTITY; everything synced in
-/// this order (design: creation is repeated from the start if it was cut).
+/// Makes a database: IDENTITY.new, log folder, shards with their first superblocks, EPOCH, then the rename to IDENTITY;
+/// everything synced in this order (design: creation is repeated from the start if it was cut).
 Outcome<bool> create_database(reactor::System& system, const std::string& directory, const DatabaseIdentity& identity);
 /// Removes the parts of an unfinished creation, IDENTITY.new last.
 Outcome<bool> clear_unfinished(reactor::System& system, const std::string& directory);

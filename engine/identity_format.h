@@ -25,7 +25,7 @@ struct IdentityBlock {
   base::le64 uuid_low;
   base::le32 incarnation;
   base::le32 reserved;
-  base::le64 created_ns;         ///< Wall clock.
+  base::le64 created_ns;             ///< Wall clock.
   base::le64 incompatible_features;  ///< A bit this program does not know: refuse.
   base::le64 read_only_features;     ///< Likewise for writing.
   base::le64 compatible_features;    ///< May be ignored.

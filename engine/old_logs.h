@@ -1,7 +1,7 @@
 // Pass 1 of recovery: the logs of earlier epochs, where each begins to matter, and where it ends.
 //
-// Reads every needed log once, changes nothing, and notes the catalog's operations: the catalog must be known before pass 2 deals records.
-// Thread: read_logs on the reactor of the part it is given.
+// Reads every needed log once, changes nothing, and notes the catalog's operations: the catalog must be known before pass 2
+// deals records. Thread: read_logs on the reactor of the part it is given.
 #pragma once
 
 #include <cstdint>

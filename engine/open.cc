@@ -1,4 +1,5 @@
-// Opening a database: lock, identity, page stores, the ends of all logs, the new epoch, catalog, replay, serving. In this order (Core-I1).
+// Opening a database: lock, identity, page stores, the ends of all logs, the new epoch, catalog, replay, serving. In this order
+// (Core-I1).
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -27,7 +28,9 @@ constexpr std::size_t kOldEpochsMax = 4;
 
 std::unexpected<Failure> fail(Status status, std::string text) { return std::unexpected(Failure(status, std::move(text))); }
 
-std::unexpected<Failure> refuse_option(const std::string& text) { return fail(Status(Code::kInvalidArgument), "option " + text); }
+std::unexpected<Failure> refuse_option(const std::string& text) {
+  return fail(Status(Code::kInvalidArgument), "option " + text);
+}
 
 Task<Outcome<bool>> open_stores_of(ReactorPart* part) { return part->open_stores(); }
 Task<Outcome<bool>> open_log_of(ReactorPart* part) { return part->open_log(); }
@@ -55,18 +58,18 @@ Task<Outcome<bool>> add_families_on(ReactorPart* part, std::vector<std::shared_p
 }  // namespace
 
 /// Runs `function` on every part at once; the first failure, after all have ended.
-#define PENSTOCK_ON_ALL_PARTS(function, ...)                                                                    \
-  do {                                                                                                          \
-    std::vector<Future<Outcome<bool>>> answers;                                                                 \
-    for (const std::unique_ptr<ReactorPart>& part : parts_) {                                                   \
+#define PENSTOCK_ON_ALL_PARTS(function, ...)                                                                              \
+  do {                                                                                                                    \
+    std::vector<Future<Outcome<bool>>> answers;                                                                           \
+    for (const std::unique_ptr<ReactorPart>& part : parts_) {                                                             \
       answers.push_back(engine::run_on(part->reactor(), part->tasks(), function, part.get() __VA_OPT__(, ) __VA_ARGS__)); \
-    }                                                                                                           \
-    std::optional<Failure> failed_first;                                                                             \
-    for (Future<Outcome<bool>>& answer : answers) {                                                             \
-      Outcome<bool> outcome = co_await std::move(answer);                                                       \
-      if (!outcome.has_value() && !failed_first.has_value()) failed_first = std::move(outcome.error());                       \
-    }                                                                                                           \
-    if (failed_first.has_value()) co_return std::unexpected(std::move(*failed_first));                                        \
+    }                                                                                                                     \
+    std::optional<Failure> failed_first;                                                                                  \
+    for (Future<Outcome<bool>> & answer : answers) {                                                                      \
+      Outcome<bool> outcome = co_await std::move(answer);                                                                 \
+      if (!outcome.has_value() && !failed_first.has_value()) failed_first = std::move(outcome.error());                   \
+    }                                                                                                                     \
+    if (failed_first.has_value()) co_return std::unexpected(std::move(*failed_first));                                    \
   } while (false)
 
 struct DatabaseCore::OldLogs {
@@ -104,9 +107,9 @@ Task<Outcome<bool>> DatabaseCore::open() {
   co_return true;
 }
 
-#define PENSTOCK_STEP(expression)                                     \
-  do {                                                                \
-    Outcome<bool> step = (expression);                                \
+#define PENSTOCK_STEP(expression)                                              \
+  do {                                                                         \
+    Outcome<bool> step = (expression);                                         \
     if (!step.has_value()) co_return std::unexpected(std::move(step.error())); \
   } while (false)
 
@@ -144,7 +147,8 @@ Outcome<bool> DatabaseCore::check_options() const {
   if (options.shards > kShardCountMax) {
     return refuse_option("shards: " + show(options.shards) + " is over the limit of " + show(kShardCountMax));
   }
-  if (options.log_segment_bytes < 1_MiB || options.log_segment_bytes > 64_MiB || options.log_segment_bytes % reactor::kBlockBytes != 0) {
+  if (options.log_segment_bytes < 1_MiB || options.log_segment_bytes > 64_MiB ||
+      options.log_segment_bytes % reactor::kBlockBytes != 0) {
     return refuse_option("log_segment_bytes: " + show(options.log_segment_bytes) +
                          " is not a multiple of 4096 between 1 MiB and 64 MiB");
   }
@@ -180,8 +184,9 @@ Task<Outcome<bool>> DatabaseCore::lock_directory() {
                    directory + " is not a Penstock database and not empty: nothing in it was touched");
   }
   if (contents->state == DirectoryState::kDamaged) {
-    co_return fail(Status(Code::kCorruption, FileKind::kIdentity, 0),
-                   directory + ": IDENTITY is missing, but superblocks, a log or EPOCH are there: restore it; nothing was touched");
+    co_return fail(
+        Status(Code::kCorruption, FileKind::kIdentity, 0),
+        directory + ": IDENTITY is missing, but superblocks, a log or EPOCH are there: restore it; nothing was touched");
   }
   if (contents->state != DirectoryState::kDatabase) {
     if (!settings_.options.create_if_missing) {
@@ -229,11 +234,12 @@ Outcome<bool> DatabaseCore::find_or_create() {
     }
   }
   if (contents->state != DirectoryState::kDatabase) {
-    const std::uint32_t shards = settings_.options.shards == 0 ? std::min(4 * system.usable_cores(), kShardCountMax)
-                                                               : settings_.options.shards;
-    const DatabaseIdentity made{.identity = {.uuid_high = system.random_u64(), .uuid_low = system.random_u64(), .incarnation = 1},
-                                .shard_count = static_cast<std::uint16_t>(shards),
-                                .created_ns = system.wall_clock_ns()};
+    const std::uint32_t shards =
+        settings_.options.shards == 0 ? std::min(4 * system.usable_cores(), kShardCountMax) : settings_.options.shards;
+    const DatabaseIdentity made{
+        .identity = {.uuid_high = system.random_u64(), .uuid_low = system.random_u64(), .incarnation = 1},
+        .shard_count = static_cast<std::uint16_t>(shards),
+        .created_ns = system.wall_clock_ns()};
     Outcome<bool> created = engine::create_database(system, directory, made);
     if (!created.has_value()) {
       return created;
@@ -252,14 +258,16 @@ Outcome<bool> DatabaseCore::find_or_create() {
   }
   epoch_ = std::move(*epoch);
   settings_.epoch = epoch_.epoch + 1;
-  settings_.reactor_count = static_cast<std::uint16_t>(std::min<std::size_t>(runtime_->reactors().size(), settings_.shard_count));
+  settings_.reactor_count =
+      static_cast<std::uint16_t>(std::min<std::size_t>(runtime_->reactors().size(), settings_.shard_count));
   return true;
 }
 
 Task<Outcome<bool>> DatabaseCore::open_stores() {
   shards_behind_.store(settings_.shard_count);
   for (std::uint16_t index = 0; index < settings_.reactor_count; ++index) {
-    parts_.push_back(std::make_unique<ReactorPart>(*runtime_->reactors()[index], index, settings_, [this] { on_shard_caught_up(); }));
+    parts_.push_back(
+        std::make_unique<ReactorPart>(*runtime_->reactors()[index], index, settings_, [this] { on_shard_caught_up(); }));
   }
   PENSTOCK_ON_ALL_PARTS(&open_stores_of);
   co_return true;
@@ -334,8 +342,8 @@ Task<Outcome<bool>> DatabaseCore::read_old_logs(OldLogs& old) {
   }
   std::vector<wal::LogName> spares;
   for (const wal::SegmentFile& segment : *segments) {
-    if (segment.log.epoch > epoch_.epoch && (spares.empty() || spares.back().epoch != segment.log.epoch ||
-                                             spares.back().reactor != segment.log.reactor)) {
+    if (segment.log.epoch > epoch_.epoch &&
+        (spares.empty() || spares.back().epoch != segment.log.epoch || spares.back().reactor != segment.log.reactor)) {
       spares.push_back(segment.log);
     }
   }
@@ -405,9 +413,11 @@ Outcome<bool> DatabaseCore::write_new_epoch(const OldLogs& old) {
     next.old_epochs.back().ends.push_back(plan.end);
   }
   std::erase_if(next.old_epochs, [&old](const wal::OldEpoch& epoch) {
-    return std::ranges::none_of(old.plans, [&epoch](const LogPlan& plan) { return plan.needed && plan.name.epoch == epoch.epoch; });
+    return std::ranges::none_of(old.plans,
+                                [&epoch](const LogPlan& plan) { return plan.needed && plan.name.epoch == epoch.epoch; });
   });
-  if (const Status status = wal::write_epoch(runtime_->system(), epoch_path(), settings_.identity, next, false); !status.is_ok()) {
+  if (const Status status = wal::write_epoch(runtime_->system(), epoch_path(), settings_.identity, next, false);
+      !status.is_ok()) {
     return fail(status, "cannot write " + epoch_path() + ": " + status.to_string());
   }
   recovery_.epoch = next.epoch;

@@ -143,7 +143,8 @@ Outcome<RuntimeOptions> parse_runtime_options(std::string_view text, RuntimeOpti
       {"io_backend",
        [&](Bytes value) {
          return parse_name<IoBackend>(
-             value, {{"auto", IoBackend::kAuto}, {"ring", IoBackend::kRing}, {"syscall", IoBackend::kSyscall}}, options.io_backend);
+             value, {{"auto", IoBackend::kAuto}, {"ring", IoBackend::kRing}, {"syscall", IoBackend::kSyscall}},
+             options.io_backend);
        }},
   };
   Outcome<bool> parsed = parse_lines(text, setters);

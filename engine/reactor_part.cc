@@ -63,7 +63,8 @@ Task<Outcome<bool>> ReactorPart::open_log() {
   options.budget_bytes = settings_.options.log_budget_bytes;
   log_ = std::make_unique<wal::Log>(reactor_, std::move(options), *this);
   if (const Status status = co_await log_->open(); !status.is_ok()) {
-    co_return std::unexpected(Failure(status, "cannot make log segments in " + log_directory(settings_) + ": " + status.to_string()));
+    co_return std::unexpected(
+        Failure(status, "cannot make log segments in " + log_directory(settings_) + ": " + status.to_string()));
   }
   co_return true;
 }
@@ -173,8 +174,8 @@ ReactorPart::MemoryVerdict ReactorPart::admit_memory(std::uint64_t bytes) {
     }
     return MemoryVerdict::kLater;
   }
-  // Debt d from 0 to 1; let in at flush rate x (1 - d) / d: above the rate of flushing while the debt is small, at it in the middle,
-  // towards nothing at the limit.
+  // Debt d from 0 to 1; let in at flush rate x (1 - d) / d: above the rate of flushing while the debt is small, at it in the
+  // middle, towards nothing at the limit.
   const double debt = static_cast<double>(memtable_bytes_ - soft) / static_cast<double>(memtable_limit_ - soft);
   const double rate = static_cast<double>(flush_bytes_per_second_) * (1.0 - debt) / std::max(debt, 0.01);
   const auto delay_ns = static_cast<std::uint64_t>(static_cast<double>(bytes) * 1e9 / std::max(rate, 1e5));

@@ -2,7 +2,8 @@
 //
 // Invariants:
 //   Part-I1 memtable_bytes() is what the active and frozen memtables of its shards hold.
-//   Part-I2 Back-pressure is proportional: from 70 % of the limit on, commits are let in at a rate that falls with the debt, at 100 %
+//   Part-I2 Back-pressure is proportional: from 70 % of the limit on, commits are let in at a rate that falls with the debt, at
+//   100 %
 //           they wait for a flush to end. Nothing sleeps for a fixed time.
 // Thread: its reactor.
 #pragma once
@@ -91,7 +92,8 @@ class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
   void begin_closing();
   bool is_closing() const noexcept { return closing_; }
 
-  /// Stops flushers, joins tasks(), closes the log (unless poisoned it is durable then) and the stores. Not from a task in tasks().
+  /// Stops flushers, joins tasks(), closes the log (unless poisoned it is durable then) and the stores. Not from a task in
+  /// tasks().
   Task<Status> close();
 
   void collect(Metrics& metrics) const;

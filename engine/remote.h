@@ -39,7 +39,8 @@ class RemoteCall final : public reactor::Message {
 
 /// `function` is a free function or static member; arguments are copied into the call.
 template <typename T, typename... Parameters, typename... Arguments>
-Future<T> run_on(reactor::Reactor& reactor, reactor::TaskGroup& group, Task<T> (*function)(Parameters...), Arguments... arguments) {
+Future<T> run_on(reactor::Reactor& reactor, reactor::TaskGroup& group, Task<T> (*function)(Parameters...),
+                 Arguments... arguments) {
   auto* call = new RemoteCall<T, Parameters...>(group, function, std::move(arguments)...);
   Future<T> future = call->future();
   reactor.post(*call);

@@ -1,8 +1,7 @@
 // Runtime: checking its options and starting the reactors.
-#include "engine/runtime_core.h"
-
 #include <algorithm>
 
+#include "engine/runtime_core.h"
 #include "penstock/db.h"
 
 namespace penstock {
@@ -43,7 +42,8 @@ Outcome<std::shared_ptr<RuntimeCore>> RuntimeCore::start(const RuntimeOptions& o
   if (count > kReactorCountMax) {
     return refuse("option reactors: " + std::to_string(count) + " is over the limit of " + std::to_string(kReactorCountMax));
   }
-  const std::uint64_t memory = options.memory_limit == 0 ? std::max(system.memory_bytes() / 4, kMemoryLimitMin) : options.memory_limit;
+  const std::uint64_t memory =
+      options.memory_limit == 0 ? std::max(system.memory_bytes() / 4, kMemoryLimitMin) : options.memory_limit;
   if (memory < kMemoryLimitMin) {
     return refuse("option memory_limit: " + std::to_string(memory) + " bytes is under the minimum of 64 MiB");
   }

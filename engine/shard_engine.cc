@@ -178,13 +178,11 @@ void ShardEngine::apply(engine::CommitCall& call) {
   PENSTOCK_ASSERT(reader.status().is_ok());  // Our own encoder made it.
   PENSTOCK_ASSERT_EQ(assigned_ - previous, call.operation_count);
 
-  const wal::Part part{.shard = id_,
-                       .previous = previous,
-                       .first = previous + 1,
-                       .operations = call.operation_count,
-                       .payload = call.payload};
-  call.group = part_.log().append({.type = wal::RecordType::kBatch, .payload_checksum = call.payload_checksum, .parts = {&part, 1}},
-                                  call.options.durability);
+  const wal::Part part{
+      .shard = id_, .previous = previous, .first = previous + 1, .operations = call.operation_count, .payload = call.payload};
+  call.group =
+      part_.log().append({.type = wal::RecordType::kBatch, .payload_checksum = call.payload_checksum, .parts = {&part, 1}},
+                         call.options.durability);
   call.last_sequence = assigned_;
   in_flight_.push_back(&call);
   ++commits_;
@@ -206,7 +204,8 @@ void ShardEngine::publish_finished() {
   while (!in_flight_.empty()) {
     engine::CommitCall& call = *in_flight_.front();
     const Durability durability = call.options.durability;
-    const bool reached = durability == Durability::kBuffered || call.group <= (durability == Durability::kWritten ? written : durable);
+    const bool reached =
+        durability == Durability::kBuffered || call.group <= (durability == Durability::kWritten ? written : durable);
     if (!reached) {
       break;
     }

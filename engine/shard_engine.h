@@ -1,13 +1,12 @@
 // One shard: its memtables, trees and page store, the commits on their way through the log, and its flushing.
 //
-// Life of a commit: submit() -> admitted (families, memory, log) or waiting in order -> sequences, memtable, log -> in flight -> published
-// when its own durability and every commit before it are reached -> finish().
-// Invariants:
+// Life of a commit: submit() -> admitted (families, memory, log) or waiting in order -> sequences, memtable, log -> in flight
+// -> published when its own durability and every commit before it are reached -> finish(). Invariants:
 //   Shard-I1 published <= assigned; published moves to ends of batches only, in order, and never back.
 //   Shard-I2 Commits are applied in the order of submit(): one that waits holds back those behind it.
-//   Shard-I3 A read at `published` sees active memtable, then frozen ones from new to old, then the tree; each batch whole or not at all.
-//   Shard-I4 A generation leaves the read path in the same step in which the tree that contains it enters.
-//   Shard-I5 After the log failed nothing is applied, published or flushed any more; reads go on.
+//   Shard-I3 A read at `published` sees active memtable, then frozen ones from new to old, then the tree; each batch whole or
+//   not at all. Shard-I4 A generation leaves the read path in the same step in which the tree that contains it enters. Shard-I5
+//   After the log failed nothing is applied, published or flushed any more; reads go on.
 // Thread: its reactor.
 #pragma once
 
@@ -119,6 +118,7 @@ class ShardEngine {
 
   Task<> run_flusher();
   Task<Status> flush_once();
+  Task<> make_room();
   Task<Status> wait_published(Sequence sequence);
   btree::AppliedPosition applied_now();
   void on_published_pass(bool had_generation, std::uint64_t bytes, std::uint64_t began_ns);
@@ -133,7 +133,7 @@ class ShardEngine {
 
   std::shared_ptr<Generation> active_;
   std::deque<std::shared_ptr<Generation>> frozen_;  // Oldest first.
-  Sequence assigned_ = 0;   // Last sequence given to an operation.
+  Sequence assigned_ = 0;                           // Last sequence given to an operation.
   Sequence published_ = 0;
   std::multiset<Sequence> readers_;  // Positions that scans in progress read at.
 
@@ -146,15 +146,16 @@ class ShardEngine {
   std::uint64_t replayed_operations_ = 0;
 
   // Flushing.
-  Status flush_failure_;               // Why the last pass failed; ok after one that did not.
+  Status flush_failure_;  // Why the last pass failed; ok after one that did not.
   std::uint32_t publications_wanted_ = 0;
   bool stopping_ = false;
   bool flusher_runs_ = false;
-  bool pass_runs_ = false;             // A pass or a verification has the store.
-  bool caught_up_ = false;             // Both superblocks are past the logs of earlier epochs.
+  bool pass_runs_ = false;  // A pass or a verification has the store.
+  bool caught_up_ = false;  // Both superblocks are past the logs of earlier epochs.
   bool disk_full_ = false;
-  reactor::Event work_;                // For the flusher: something to do.
-  reactor::Event progress_;            // published_, flush_failure_, frozen_ or stopping_ changed.
+  bool room_was_made_ = false;  // make_room() gained nothing, and no pass went well since: once more would gain as little.
+  reactor::Event work_;         // For the flusher: something to do.
+  reactor::Event progress_;     // published_, flush_failure_, frozen_ or stopping_ changed.
 
   std::uint64_t commits_ = 0;
   std::uint64_t operations_ = 0;

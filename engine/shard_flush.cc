@@ -75,6 +75,9 @@ Task<> ShardEngine::run_flusher() {
     }
     pass_runs_ = true;
     const Status status = co_await flush_once();
+    if (status.is(Code::kNoSpace)) {
+      co_await make_room();
+    }
     pass_runs_ = false;
     flush_failure_ = status;
     disk_full_ = status.is(Code::kNoSpace);
@@ -104,6 +107,7 @@ Task<Status> ShardEngine::flush_once() {
   const flush::PassInput input{
       .memtable = generation != nullptr ? &generation->memtable : nullptr, .applied = applied, .urgent = disk_full_};
   PENSTOCK_CO_TRY(co_await flusher_->run(input, &part_.log()));
+  room_was_made_ = false;
   std::uint64_t freed_bytes = 0;
   if (generation != nullptr) {
     PENSTOCK_ASSERT(frozen_.front() == generation);
@@ -113,6 +117,27 @@ Task<Status> ShardEngine::flush_once() {
   on_published_pass(generation != nullptr, freed_bytes, began_ns);
   const Status returned = co_await store_->return_free_zones();
   co_return returned.is(Code::kPoisoned) ? returned : Status::ok();  // Space that could not be given back is tried again later.
+}
+
+/// On a full disk: cleans zones, and makes both superblocks reach the same pages, so that the next try has what only the older
+/// one kept.
+Task<> ShardEngine::make_room() {
+  if (room_was_made_) {
+    co_return;
+  }
+  const std::uint64_t free_before = store_->space().free_bytes;
+  flush::PassInput input{.memtable = nullptr, .applied = superblock().applied, .urgent = true};
+  Status status;
+  for (const bool confirm_only : {true, false, true}) {
+    if (status.is_ok()) {
+      input.confirm_only = confirm_only;
+      status = co_await flusher_->run(input, &part_.log());
+    }
+    if (status.is_ok()) {
+      on_published_pass(false, 0, reactor_.now_ns());
+    }
+  }
+  room_was_made_ = store_->space().free_bytes <= free_before;
 }
 
 /// What a superblock without a new generation has applied: everything, if nothing waits in memory, else what the last one had.

@@ -100,8 +100,8 @@ ShardEngine::GenerationList ShardEngine::generations() const {
   return list;
 }
 
-/// One scan: the generations, root and position of its beginning, kept until it ends. So its rows are of one published position although
-/// it suspends for pages and commits and flushes go on.
+/// One scan: the generations, root and position of its beginning, kept until it ends. So its rows are of one published position
+/// although it suspends for pages and commits and flushes go on.
 class ShardEngine::Scan {
  public:
   Scan(ShardEngine& shard, FamilyId family)
@@ -265,7 +265,8 @@ Task<Outcome<VerifyReport>> ShardEngine::verify() {
   VerifyReport report;
   WalkedBlocks walked;
   const std::uint64_t generation = superblock().generation;
-  Status status = co_await btree::check(*store_, superblock().roots, btree::kRootsFamily, generation, &WalkedBlocks::add, &walked);
+  Status status =
+      co_await btree::check(*store_, superblock().roots, btree::kRootsFamily, generation, &WalkedBlocks::add, &walked);
   for (const FamilyId family : flusher_->families()) {
     if (!status.is_ok()) {
       break;
@@ -287,8 +288,9 @@ Task<Outcome<VerifyReport>> ShardEngine::verify() {
     const std::uint64_t reachable = found == walked.blocks_by_zone.end() ? 0 : found->second;
     if (reachable != live) {
       const Status wrong = Status(Code::kCorruption, FileKind::kPages, zone.block).with_file(zone.file).with_shard(id_);
-      co_return std::unexpected(Failure(wrong, place + "a zone counts " + std::to_string(live) + " live blocks, the trees reach " +
-                                                   std::to_string(reachable) + ": " + wrong.to_string()));
+      co_return std::unexpected(Failure(wrong, place + "a zone counts " + std::to_string(live) +
+                                                   " live blocks, the trees reach " + std::to_string(reachable) + ": " +
+                                                   wrong.to_string()));
     }
     if (found != walked.blocks_by_zone.end()) {
       walked.blocks_by_zone.erase(found);

@@ -22,9 +22,9 @@ constexpr std::uint64_t kPassBlocksMin = 64;
 /// What one pass collects on its way to the superblock.
 struct Flusher::Pass {
   PassInput input;
-  Roots roots;                            // As they will be published.
-  std::set<FamilyId> changed;             // Families whose root differs, to be written to the roots tree.
-  std::map<FamilyId, MoveKeys> moves;     // Sorted keys to move, by family.
+  Roots roots;                         // As they will be published.
+  std::set<FamilyId> changed;          // Families whose root differs, to be written to the roots tree.
+  std::map<FamilyId, MoveKeys> moves;  // Sorted keys to move, by family.
   btree::ChildPointer roots_root;
   btree::MergeStats stats;
 };
@@ -74,25 +74,21 @@ Task<Status> Flusher::run(PassInput input, wal::Log* log) {
 
 Task<Status> Flusher::run_pass(PassInput input, wal::Log* log) {
   PENSTOCK_CO_TRY(store_.failure());
+  PENSTOCK_ASSERT(!input.confirm_only || input.memtable == nullptr);
   Pass pass;
   pass.input = input;
   pass.roots = roots_;
   pass.roots_root = store_.current().roots;
   store_.begin_pass();
-  // What is certain to be written is reserved at once, so that a full disk is met before anything is written; the rest as the pass goes.
+  // What is certain to be written is reserved at once, so that a full disk is met before anything is written; the rest as the
+  // pass goes.
   const std::uint64_t bytes = input.memtable == nullptr ? 0 : input.memtable->used_bytes();
-  Status status = co_await store_.reserve((bytes / btree::kPageBlockBytes) + kPassBlocksMin, input.urgent);
-  if (status.is_ok()) {
-    status = co_await plan_moves(pass);
-  }
-  if (status.is_ok()) {
-    status = co_await merge_families(pass);
-  }
-  if (status.is_ok()) {
-    status = co_await free_dropped(pass);
-  }
-  if (status.is_ok()) {
-    status = co_await merge_roots(pass);
+  Status status;
+  if (!input.confirm_only) {
+    status = co_await store_.reserve((bytes / btree::kPageBlockBytes) + kPassBlocksMin, input.urgent);
+    if (status.is_ok()) {
+      status = co_await change_trees(pass);
+    }
   }
   if (status.is_ok() && log != nullptr) {
     // Flush-I1.
@@ -106,6 +102,17 @@ Task<Status> Flusher::run_pass(PassInput input, wal::Log* log) {
   roots_ = std::move(pass.roots);  // Flush-I2: nothing suspends between the publication and this.
   counters_.moved_bytes += pass.stats.bytes_moved;
   co_return Status::ok();
+}
+
+Task<Status> Flusher::change_trees(Pass& pass) {
+  // On a full disk a pass either brings in a memtable or cleans: together they may need more room than there is.
+  const bool may_move = !pass.input.urgent || pass.input.memtable == nullptr;
+  if (may_move) {
+    PENSTOCK_CO_TRY(co_await plan_moves(pass));
+  }
+  PENSTOCK_CO_TRY(co_await merge_families(pass));
+  PENSTOCK_CO_TRY(co_await free_dropped(pass));
+  co_return co_await merge_roots(pass);
 }
 
 Task<Status> Flusher::plan_moves(Pass& pass) {
@@ -199,7 +206,8 @@ Task<Status> Flusher::merge_roots(Pass& pass) {
                      .is_delete = gone});
   }
   ListSource source(std::move(items), moves == pass.moves.end() ? nullptr : &moves->second);
-  const Result<btree::ChildPointer> root = co_await btree::merge(store_, pass.roots_root, btree::kRootsFamily, source, pass.stats);
+  const Result<btree::ChildPointer> root =
+      co_await btree::merge(store_, pass.roots_root, btree::kRootsFamily, source, pass.stats);
   if (!root.has_value()) {
     co_return root.error();
   }

@@ -1,11 +1,13 @@
-// Carries frozen memtables of one shard into its trees, frees dropped families, moves live pages out of sparse zones, publishes, and says
-// how far the log is no longer needed. The front door of flush/, the only place that knows log, memtable and tree.
+// Carries frozen memtables of one shard into its trees, frees dropped families, moves live pages out of sparse zones,
+// publishes, and says how far the log is no longer needed. The front door of flush/, the only place that knows log, memtable
+// and tree.
 //
 // Each run() is one pass of the page store: merge every family's entries, then the roots tree, then one superblock.
 // Invariants:
 //   Flush-I1 Log before pages: before a superblock that contains a generation is submitted, the log is durable up to its end.
-//   Flush-I2 root_of() always answers with what the store's current superblock reaches; both change without a suspension between.
-//   Flush-I3 A pass that fails changes nothing: the generation stays with the caller and can be tried again, unless the failure is
+//   Flush-I2 root_of() always answers with what the store's current superblock reaches; both change without a suspension
+//   between. Flush-I3 A pass that fails changes nothing: the generation stays with the caller and can be tried again, unless
+//   the failure is
 //            `corruption` (a page cannot be read) or `poisoned`.
 //   Flush-I4 Entries of dropped families are not carried over; their trees are freed by the first pass that finds them.
 // Thread: the shard's reactor. Runs as background work in slices.
@@ -38,7 +40,9 @@ class FamilyFilter {
 struct PassInput {
   const memtable::Memtable* memtable = nullptr;  ///< Frozen; null: none.
   btree::AppliedPosition applied;                ///< Of the memtable's freeze, or of now for a pass without one.
-  bool urgent = false;                           ///< The disk is full: use the reserve, clean what can be cleaned.
+  bool urgent = false;  ///< The disk is full: use the reserve; without a memtable, clean what can be cleaned.
+  /// Nothing but a superblock with the same contents: what only the older one reaches becomes free. Needs no space.
+  bool confirm_only = false;
 };
 
 struct FlushCounters {
@@ -73,6 +77,7 @@ class Flusher {
   struct Pass;
 
   Task<Status> run_pass(PassInput input, wal::Log* log);
+  Task<Status> change_trees(Pass& pass);
   Task<Status> plan_moves(Pass& pass);
   Task<Status> merge_families(Pass& pass);
   Task<Status> free_dropped(Pass& pass);

@@ -12,7 +12,8 @@ namespace penstock::memtable {
 namespace {
 
 constexpr std::size_t kChunkBytesMin = 64_KiB;
-// Chunks of this size get a 2 MiB page: one fault instead of 512 (a small page cost 3 us where we measured, for some 20 entries).
+// Chunks of this size get a 2 MiB page: one fault instead of 512 (a small page cost 3 us where we measured, for some 20
+// entries).
 constexpr std::size_t kChunkBytesMax = 2_MiB;
 // A piece above 1/8 of a chunk that no longer fits gets its own: at most an eighth of a chunk is ever left unused.
 constexpr std::size_t kOwnChunkDivisor = 8;

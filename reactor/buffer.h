@@ -1,8 +1,7 @@
 // Page-aligned memory for direct I/O and arenas, counted, straight from the system: no allocator is needed or replaced.
 //
-// Blocks from 2 MiB on are backed by 2 MiB pages where the system allows; no block is inherited by a forked child (the kernel may be
-// writing into it). Contents start as zeros.
-// Threads: any; the count is global to the process.
+// Blocks from 2 MiB on are backed by 2 MiB pages where the system allows; no block is inherited by a forked child (the kernel
+// may be writing into it). Contents start as zeros. Threads: any; the count is global to the process.
 #pragma once
 
 #include <cstddef>

@@ -1,10 +1,10 @@
 // The operating system as the engine sees it: files, folders, clocks, randomness, threads. Real or simulated.
 //
-// Nothing above reactor/ calls the operating system, reads a clock or draws a random number in any other way, so a whole run can be
-// repeated from a seed (SimSystem). Data of open files moves asynchronously through Io (io.h); the calls here are the rare ones:
-// opening, naming, sizing, and the blocking reads and writes of creation and opening.
-// Threads: every call may be made on any thread (SimSystem: on its one thread).
-// Durability: sync() covers a file's data and size; sync_directory() covers the names in a folder. Nothing else is durable.
+// Nothing above reactor/ calls the operating system, reads a clock or draws a random number in any other way, so a whole run
+// can be repeated from a seed (SimSystem). Data of open files moves asynchronously through Io (io.h); the calls here are the
+// rare ones: opening, naming, sizing, and the blocking reads and writes of creation and opening. Threads: every call may be
+// made on any thread (SimSystem: on its one thread). Durability: sync() covers a file's data and size; sync_directory() covers
+// the names in a folder. Nothing else is durable.
 #pragma once
 
 #include <cstddef>
@@ -31,7 +31,7 @@ struct OpenOptions {
   bool create = false;     ///< Make it if it is absent (mode 0600).
   bool exclusive = false;  ///< With create: `already_exists` if it is there.
   bool read_only = false;
-  bool direct = true;      ///< O_DIRECT where the file system has it, else plain (is_direct tells).
+  bool direct = true;  ///< O_DIRECT where the file system has it, else plain (is_direct tells).
 };
 
 class System {
@@ -66,7 +66,7 @@ class System {
   virtual Result<Fd> lock_file(const std::string& path, bool create) = 0;
 
   // Time and chance.
-  virtual std::uint64_t now_ns() noexcept = 0;       ///< Monotonic.
+  virtual std::uint64_t now_ns() noexcept = 0;         ///< Monotonic.
   virtual std::uint64_t wall_clock_ns() noexcept = 0;  ///< Since 1970. For information only: may jump.
   virtual std::uint64_t random_u64() noexcept = 0;
   virtual void sleep_ns(std::uint64_t duration_ns) noexcept = 0;  ///< Blocks the thread. Opening only.

@@ -239,14 +239,15 @@ TEST_F(ReaderTest, TheVisitorsRefusalEndsTheReading) {
 }
 
 /// Replaces the group at `position` by one that `record` alone is in.
-void put_group(reactor::SimDisk& disk, std::uint64_t position, const Record& record, std::uint16_t version) {
+void put_group(reactor::SimDisk& disk, std::uint64_t position, const Record& record, std::uint16_t version,
+               std::uint64_t previous_end) {
   auto bytes = *disk.read_all(kFirst);
   SegmentFacts facts;
   ASSERT_EQ(check_segment_header(bytes, kTestIdentity, {.epoch = 3, .reactor = 1}, facts), Check::kGood);
   std::byte* const group = bytes.data() + kLogBlockBytes + position;
   GroupWriter writer(group, group_seed(facts.salt, position));
   writer.add(record);
-  writer.finish({.identity = kTestIdentity, .log = {.epoch = 3, .reactor = 1}, .salt = facts.salt}, position, position);
+  writer.finish({.identity = kTestIdentity, .log = {.epoch = 3, .reactor = 1}, .salt = facts.salt}, position, previous_end);
   auto header = base::load<GroupHeader>(std::span<const std::byte>(group, sizeof(GroupHeader)));
   header.version = version;
   base::store(std::span(group, sizeof(GroupHeader)), header);
@@ -258,7 +259,7 @@ TEST_F(ReaderTest, ANewerVersionOrAnUnknownRecordIsNotSupportedAndNamed) {
   make_log(4);
   const auto original = *disk_.read_all(kFirst);
   Record record{.type = RecordType::kMarker, .payload_checksum = base::checksum({}), .parts = {}};
-  put_group(disk_, ends_[1], record, 2);
+  put_group(disk_, ends_[1], record, 2, ends_[1]);
   Outcome<ReadResult> result = read_now();
   ASSERT_FALSE(result.has_value());
   EXPECT_TRUE(result.error().status.is(Code::kNotSupported)) << result.error().text;
@@ -268,11 +269,17 @@ TEST_F(ReaderTest, ANewerVersionOrAnUnknownRecordIsNotSupportedAndNamed) {
                                 RecordType::kGap, RecordType::kFamilyName}) {
     ASSERT_TRUE(disk_.write_all(kFirst, original).is_ok());
     record.type = type;
-    put_group(disk_, ends_[1], record, 1);
+    put_group(disk_, ends_[1], record, 1, ends_[1]);
     result = read_now();
     ASSERT_FALSE(result.has_value());
     EXPECT_TRUE(result.error().status.is(Code::kNotSupported)) << result.error().text;
   }
+}
+
+TEST_F(ReaderTest, AGroupThatComesAfterAnotherThanTheLastOneReadIsNotTaken) {
+  make_log(4);
+  put_group(disk_, ends_[1], {.type = RecordType::kMarker, .payload_checksum = base::checksum({}), .parts = {}}, 1, ends_[0]);
+  expect_corruption(read_now(), ends_[1], ends_[2]);
 }
 
 TEST_F(ReaderTest, EveryFlippedByteLeavesRightDataOrIsCorruption) {

@@ -3,6 +3,7 @@
 
 #include <cerrno>
 
+#include "wal/group.h"
 #include "wal/test_log.h"
 #include "wal/wal.h"
 
@@ -234,6 +235,31 @@ TEST_F(LogTest, NothingIsRecycledBeforeADurableGroupSaysSo) {
   ASSERT_TRUE(settle().is_ok());
   world_->drain();
   EXPECT_GT(user_->log().counters().segments_recycled, 0U);
+}
+
+TEST_F(LogTest, ARecycledSegmentHasAFreshSaltAndItsHeaderAndNameSurviveAPowerCut) {
+  boot();
+  open_and_start();
+  std::vector<std::uint64_t> salts;
+  std::uint64_t seen = 0;
+  for (std::uint32_t round = 0; round < 100; ++round) {
+    ASSERT_TRUE(commit(0, 9000).is_ok());
+    release_all(user_->log().seal());
+    world_->run_for(100'000);
+    const auto after = disk_.clone();
+    after->cut_power({.data = reactor::SimCut::Data::kNone, .names = reactor::SimCut::Names::kNone});
+    const std::string path = "/log/3-1-" + std::to_string(seen);
+    if (!after->exists(path)) {
+      continue;
+    }
+    SegmentFacts facts;
+    ASSERT_EQ(check_segment_header(*after->read_all(path), kTestIdentity, {.epoch = 3, .reactor = 1}, facts), Check::kGood);
+    EXPECT_EQ(facts.index, seen++);
+    EXPECT_EQ(std::ranges::count(salts, facts.salt), 0);
+    salts.push_back(facts.salt);
+  }
+  EXPECT_GT(seen, 10U);
+  EXPECT_GT(user_->log().counters().segments_recycled, 5U);
 }
 
 TEST_F(LogTest, PressureIsRaisedOncePerOldestSegment) {

@@ -1,8 +1,8 @@
 // Batch: operations that are applied together.
 //
-// A batch is encoded as it is filled, per shard, in the log's own form. Database::commit applies a batch of one shard atomically, over any
-// of its families; Database::write_each applies the parts of several shards, each atomically.
-// Thread: one at a time; a batch may be filled on any.
+// A batch is encoded as it is filled, per shard, in the log's own form. Database::commit applies a batch of one shard
+// atomically, over any of its families; Database::write_each applies the parts of several shards, each atomically. Thread: one
+// at a time; a batch may be filled on any.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,8 @@ class Batch {
  public:
   Batch() = default;
 
-  /// Adds an operation; later ones win over earlier ones of the same key. Errors, and the batch is as before: invalid_argument (key over
-  /// 1,024 bytes, closed handle), too_large (value over 1 GiB, batch over 32 MiB).
+  /// Adds an operation; later ones win over earlier ones of the same key. Errors, and the batch is as before: invalid_argument
+  /// (key over 1,024 bytes, closed handle), too_large (value over 1 GiB, batch over 32 MiB).
   Status put(const Family& family, Bytes key, Bytes value);
   Status remove(const Family& family, Bytes key);
 

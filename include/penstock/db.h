@@ -5,9 +5,9 @@
 //   auto orders = db->open_or_create_family("orders").get();
 //   db->put(*orders, "key", "value").get();
 //
-// Every call that works on data returns a future at once; many may be in flight; get() blocks a thread, never a reactor. Commits of one
-// thread to one shard are applied in the order of their calls.
-// Threads: all calls may be made from any thread at any time, but for close() and destruction, which are one thread's.
+// Every call that works on data returns a future at once; many may be in flight; get() blocks a thread, never a reactor.
+// Commits of one thread to one shard are applied in the order of their calls. Threads: all calls may be made from any thread at
+// any time, but for close() and destruction, which are one thread's.
 #pragma once
 
 #include <memory>
@@ -35,7 +35,8 @@ class DatabaseCore;
 /// The reactors: threads, rings, memory. Several databases may share one. Close them before it goes.
 class Runtime {
  public:
-  /// Errors: invalid_argument (an option, by name), not_supported (io_uring demanded and refused: the text says by what), io_error.
+  /// Errors: invalid_argument (an option, by name), not_supported (io_uring demanded and refused: the text says by what),
+  /// io_error.
   static Outcome<Runtime> start(const RuntimeOptions& options = {});
   Runtime(Runtime&&) noexcept;
   Runtime& operator=(Runtime&&) noexcept;
@@ -67,8 +68,8 @@ struct FamilyInfo {
 class Database {
  public:
   /// Opens the database in `directory`, or makes it. Returns after recovery. Blocks. Errors, each naming path and place:
-  /// not_found, already_exists, invalid_argument (options; a folder that is not a database), busy (another process has it), corruption,
-  /// not_supported (a newer format), permission, no_space, io_error, would_block (on a reactor).
+  /// not_found, already_exists, invalid_argument (options; a folder that is not a database), busy (another process has it),
+  /// corruption, not_supported (a newer format), permission, no_space, io_error, would_block (on a reactor).
   static Outcome<Database> open(Runtime& runtime, const std::string& directory, const DatabaseOptions& options = {});
   Database(Database&&) noexcept;
   Database& operator=(Database&&) noexcept;
@@ -95,12 +96,13 @@ class Database {
   /// In key order over all shards of the family; consistent per shard.
   Future<Result<ScanResult>> scan(const Family& family, ScanOptions options);
 
-  /// Applies a batch of one shard atomically. Over several shards: `invalid_argument` (not built yet), whichever reactors they are on.
+  /// Applies a batch of one shard atomically. Over several shards: `invalid_argument` (not built yet), whichever reactors they
+  /// are on.
   Future<CommitResult> commit(Batch batch, const CommitOptions& options = {});
   /// `would_block` instead of waiting for credit of a shard whose inbox is full; the batch comes back unchanged then.
   Future<CommitResult> try_commit(Batch batch, const CommitOptions& options = {});
-  /// Applies each shard's part atomically, and no more than that: after an error or a crash some parts may be there and others not.
-  /// The first error is returned.
+  /// Applies each shard's part atomically, and no more than that: after an error or a crash some parts may be there and others
+  /// not. The first error is returned.
   Future<CommitResult> write_each(Batch batch, const CommitOptions& options = {});
 
   /// Carries everything committed so far into the trees; resolves when that is durable.

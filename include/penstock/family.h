@@ -1,4 +1,5 @@
-// Family: a handle to one column family. Cheap to copy, usable on any thread, outlives its database (calls then answer `closed`).
+// Family: a handle to one column family. Cheap to copy, usable on any thread, outlives its database (calls then answer
+// `closed`).
 #pragma once
 
 #include <memory>

@@ -114,7 +114,8 @@ class [[nodiscard]] Future {
   bool valid() const noexcept { return static_cast<bool>(state_); }
   bool is_ready() const noexcept { return state_->is_ready(); }
 
-  /// Blocks until the value is there. On a reactor thread it never blocks: `would_block` (for a T that can say so) unless ready.
+  /// Blocks until the value is there. On a reactor thread it never blocks: `would_block` (for a T that can say so) unless
+  /// ready.
   T get() {
     if (detail::current_executor != nullptr && !state_->is_ready()) return would_block();
     state_->wait(-1);

@@ -1,5 +1,5 @@
-// Metrics: what the engine did since it was opened, summed over reactors or shards. Plain numbers; taking them costs one message per
-// reactor.
+// Metrics: what the engine did since it was opened, summed over reactors or shards. Plain numbers; taking them costs one
+// message per reactor.
 #pragma once
 
 #include <cstdint>
@@ -40,33 +40,33 @@ struct Metrics {
   // Memory and back-pressure.
   std::uint64_t memtable_bytes = 0;
   std::uint64_t cache_bytes = 0;
-  std::uint64_t delayed_commits = 0;   ///< Commits that waited for back-pressure.
-  std::uint64_t delayed_ns = 0;        ///< Time they waited.
+  std::uint64_t delayed_commits = 0;  ///< Commits that waited for back-pressure.
+  std::uint64_t delayed_ns = 0;       ///< Time they waited.
   std::uint64_t delayed_ns_max = 0;
   // Input and output.
-  std::uint64_t syncs = 0;             ///< fdatasync and fsync entries of every kind.
-  std::uint64_t enters = 0;            ///< io_uring_enter calls, or their counterpart.
-  std::uint64_t entries = 0;           ///< Submission entries.
+  std::uint64_t syncs = 0;    ///< fdatasync and fsync entries of every kind.
+  std::uint64_t enters = 0;   ///< io_uring_enter calls, or their counterpart.
+  std::uint64_t entries = 0;  ///< Submission entries.
   std::uint64_t write_bytes = 0;
   std::uint64_t read_bytes = 0;
   std::uint64_t wakes_sent = 0;
   std::uint64_t wakes_elided = 0;
-  std::uint64_t stalls = 0;            ///< Tasks that ran longer than 2 ms.
+  std::uint64_t stalls = 0;  ///< Tasks that ran longer than 2 ms.
   std::uint32_t reactors = 0;
   std::uint32_t poisoned_logs = 0;
-  std::string io_backend;              ///< Of reactor 0; why, if it is not io_uring.
+  std::string io_backend;  ///< Of reactor 0; why, if it is not io_uring.
 };
 
 /// What recovery found and did at open.
 struct RecoveryReport {
   bool created = false;
-  bool clean = false;                ///< The last close was clean.
+  bool clean = false;  ///< The last close was clean.
   std::uint32_t epoch = 0;
   std::uint32_t logs = 0;
   std::uint64_t log_bytes = 0;
   std::uint64_t records = 0;
-  std::uint64_t operations = 0;      ///< Replayed.
-  std::uint32_t torn_tails = 0;      ///< Logs that ended in an unfinished group.
+  std::uint64_t operations = 0;  ///< Replayed.
+  std::uint32_t torn_tails = 0;  ///< Logs that ended in an unfinished group.
   std::uint64_t duration_ns = 0;
 };
 

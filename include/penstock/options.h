@@ -1,7 +1,8 @@
-// Options of a runtime, a database and its families. Few, each with a default that was measured or that follows from memory_limit.
+// Options of a runtime, a database and its families. Few, each with a default that was measured or that follows from
+// memory_limit.
 //
-// Fill them in with designated initialisers, or from text ("name = value" lines) with parse_options(), which refuses unknown names.
-// Sizes are bytes. Everything is checked by start(), open() and create_family(): `invalid_argument` names the option.
+// Fill them in with designated initialisers, or from text ("name = value" lines) with parse_options(), which refuses unknown
+// names. Sizes are bytes. Everything is checked by start(), open() and create_family(): `invalid_argument` names the option.
 #pragma once
 
 #include <cstdint>
@@ -15,15 +16,16 @@
 namespace penstock {
 
 enum class IoBackend : std::uint8_t {
-  kAuto,     ///< io_uring, or system calls where it is refused. The environment's PENSTOCK_IO=ring|syscall overrides this choice.
-  kRing,     ///< io_uring, or fail.
+  kAuto,  ///< io_uring, or system calls where it is refused. The environment's PENSTOCK_IO=ring|syscall overrides this choice.
+  kRing,  ///< io_uring, or fail.
   kSyscall,  ///< System calls on a few worker threads.
 };
 
 struct RuntimeOptions {
-  std::uint32_t reactors = 0;       ///< Threads of the engine, one ring each; 0: one per usable core. At most 256.
-  std::uint64_t memory_limit = 0;   ///< For memtables, caches and buffers of all databases; 0: a quarter of the memory. Min. 64 MiB.
-  bool pin_threads = false;         ///< Bind reactor i to the i-th usable core.
+  std::uint32_t reactors = 0;  ///< Threads of the engine, one ring each; 0: one per usable core. At most 256.
+  std::uint64_t memory_limit =
+      0;                     ///< For memtables, caches and buffers of all databases; 0: a quarter of the memory. Min. 64 MiB.
+  bool pin_threads = false;  ///< Bind reactor i to the i-th usable core.
   IoBackend io_backend = IoBackend::kAuto;
   std::uint32_t ring_entries = 256;
   /// Called on the reactor's thread when one task ran longer than 2 ms. Must not block.
@@ -45,14 +47,15 @@ struct OpenProgress {
 struct DatabaseOptions {
   bool create_if_missing = true;
   bool error_if_exists = false;
-  std::uint32_t shards = 0;                      ///< At creation only; 0: 4 x usable cores. At most 1,024.
+  std::uint32_t shards = 0;  ///< At creation only; 0: 4 x usable cores. At most 1,024.
   WalSync wal_sync = WalSync::kLinked;
-  std::uint64_t log_budget_bytes = 512_MiB;      ///< Per reactor: beyond it shards flush so that the log can be trimmed. Min. 64 MiB.
-  std::uint64_t log_segment_bytes = 16_MiB;      ///< 1 MiB to 64 MiB. A batch may have half of it.
-  std::uint32_t memtable_percent = 40;           ///< Of memory_limit, 5 to 80.
-  std::uint32_t cache_percent = 45;              ///< Of memory_limit, 5 to 90; both together at most 95.
-  std::uint32_t space_use_percent = 75;          ///< Zones are cleaned so that live data fills this much of the space used. 50 to 90.
-  std::uint64_t flush_write_bytes = 256_KiB;     ///< In flight per shard while it flushes.
+  std::uint64_t log_budget_bytes =
+      512_MiB;  ///< Per reactor: beyond it shards flush so that the log can be trimmed. Min. 64 MiB.
+  std::uint64_t log_segment_bytes = 16_MiB;  ///< 1 MiB to 64 MiB. A batch may have half of it.
+  std::uint32_t memtable_percent = 40;       ///< Of memory_limit, 5 to 80.
+  std::uint32_t cache_percent = 45;          ///< Of memory_limit, 5 to 90; both together at most 95.
+  std::uint32_t space_use_percent = 75;  ///< Zones are cleaned so that live data fills this much of the space used. 50 to 90.
+  std::uint64_t flush_write_bytes = 256_KiB;  ///< In flight per shard while it flushes.
   /// Called during open() on the opening thread or a reactor; must not block.
   std::function<void(const OpenProgress&)> on_progress = {};
 };
@@ -76,7 +79,7 @@ struct PartitionRule {
 
 struct FamilyOptions {
   Placement placement = Placement::kPinned;
-  std::int32_t shard = -1;  ///< kPinned: this shard; -1: chosen by the family's id.
+  std::int32_t shard = -1;       ///< kPinned: this shard; -1: chosen by the family's id.
   PartitionRule partition = {};  ///< kHashed.
 };
 

@@ -27,7 +27,7 @@ struct Row {
 
 /// A half-open range of keys in order, and how much of it to bring.
 struct ScanOptions {
-  std::string from;              ///< First key wanted.
+  std::string from;               ///< First key wanted.
   std::optional<std::string> to;  ///< First key no longer wanted; none: to the family's end.
   std::uint32_t rows_max = 1000;
   std::uint64_t bytes_max = 4_MiB;  ///< Of keys and values; at least one row is returned.
@@ -45,15 +45,16 @@ class Shard {
 
   ShardId id() const noexcept;
 
-  /// The value as of the shard's published position: durable as its writer asked. Errors: not_found, dropped, corruption, io_error, closed.
+  /// The value as of the shard's published position: durable as its writer asked. Errors: not_found, dropped, corruption,
+  /// io_error, closed.
   Task<Result<std::string>> get(const Family& family, Bytes key);
   Task<Result<bool>> contains(const Family& family, Bytes key);
   /// Rows of this shard in key order, consistent as of one published position.
   Task<Result<ScanResult>> scan(const Family& family, const ScanOptions& options);
 
-  /// Applies the batch atomically; resolves when published, that is when it and every earlier commit of the shard have their durability.
-  /// Errors: invalid_argument (an operation of another shard, an empty batch), too_large, busy, no_space, dropped, poisoned,
-  /// outcome_unknown, closed.
+  /// Applies the batch atomically; resolves when published, that is when it and every earlier commit of the shard have their
+  /// durability. Errors: invalid_argument (an operation of another shard, an empty batch), too_large, busy, no_space, dropped,
+  /// poisoned, outcome_unknown, closed.
   Task<Status> commit(Batch& batch, const CommitOptions& options = {});
   Task<Status> put(const Family& family, Bytes key, Bytes value, const CommitOptions& options = {});
   Task<Status> remove(const Family& family, Bytes key, const CommitOptions& options = {});

@@ -41,15 +41,15 @@ inline constexpr std::uint8_t kCodeCount = 19;
 
 /// The kind of file a status speaks of; it gives `where()` its unit.
 enum class FileKind : std::uint8_t {
-  kNone = 0,    ///< where = a commit's sequence, or nothing.
-  kLog,         ///< where = position in the log.
-  kPages,       ///< where = block number (4 KiB) in page file `file()`.
-  kSuper,       ///< where = byte offset in shard-<s>/super.
-  kEpoch,       ///< where = byte offset in EPOCH.
-  kIdentity,    ///< where = byte offset in IDENTITY.
-  kLock,        ///< where = process id of the holder, 0 if unknown.
-  kDirectory,   ///< where = 0.
-  kCatalog,     ///< where = family id.
+  kNone = 0,   ///< where = a commit's sequence, or nothing.
+  kLog,        ///< where = position in the log.
+  kPages,      ///< where = block number (4 KiB) in page file `file()`.
+  kSuper,      ///< where = byte offset in shard-<s>/super.
+  kEpoch,      ///< where = byte offset in EPOCH.
+  kIdentity,   ///< where = byte offset in IDENTITY.
+  kLock,       ///< where = process id of the holder, 0 if unknown.
+  kDirectory,  ///< where = 0.
+  kCatalog,    ///< where = family id.
 };
 
 class [[nodiscard]] Status {
@@ -144,20 +144,20 @@ using Outcome = std::expected<T, Failure>;
 }  // namespace penstock
 
 /// Leaves the function with the status when it is an error. Plain statements: no co_await inside a GNU expression.
-#define PENSTOCK_TRY(expression)                                    \
-  do {                                                              \
+#define PENSTOCK_TRY(expression)                                                              \
+  do {                                                                                        \
     if (::penstock::Status try_status = (expression); !try_status.is_ok()) return try_status; \
   } while (false)
-#define PENSTOCK_CO_TRY(expression)                                 \
-  do {                                                              \
+#define PENSTOCK_CO_TRY(expression)                                                              \
+  do {                                                                                           \
     if (::penstock::Status try_status = (expression); !try_status.is_ok()) co_return try_status; \
   } while (false)
 /// The same in a function that returns a Result.
-#define PENSTOCK_TRY_RESULT(expression)                             \
-  do {                                                              \
+#define PENSTOCK_TRY_RESULT(expression)                                                                        \
+  do {                                                                                                         \
     if (::penstock::Status try_status = (expression); !try_status.is_ok()) return std::unexpected(try_status); \
   } while (false)
-#define PENSTOCK_CO_TRY_RESULT(expression)                          \
-  do {                                                              \
+#define PENSTOCK_CO_TRY_RESULT(expression)                                                                        \
+  do {                                                                                                            \
     if (::penstock::Status try_status = (expression); !try_status.is_ok()) co_return std::unexpected(try_status); \
   } while (false)

@@ -1,12 +1,14 @@
 // Task<T>: a lazy coroutine that is awaited in the expression that made it.
 //
 // Invariants:
-//   Task-I1 A task starts when it is awaited and is awaited exactly once, as a prvalue: `co_await f(x)`. So references and views
+//   Task-I1 A task starts when it is awaited and is awaited exactly once, as a prvalue: `co_await f(x)`. So references and
+//   views
 //           passed to f outlive it. A named task cannot be awaited.
 //   Task-I2 A task is destroyed only when it was never started or has ended: the kernel may own its buffers in between.
-//   Task-I3 Every resumption goes through resume_until_idle(): a coroutine that awaits a child, or ends, leaves the next handle in
-//           a per-thread slot instead of jumping there. GCC 12 turns symmetric transfer into recursion at -O0, -O1 and under the
-//           sanitizers; the slot costs nothing measurable and never grows the stack.
+//   Task-I3 Every resumption goes through resume_until_idle(): a coroutine that awaits a child, or ends, leaves the next handle
+//   in
+//           a per-thread slot instead of jumping there. GCC 12 turns symmetric transfer into recursion at -O0, -O1 and under
+//           the sanitizers; the slot costs nothing measurable and never grows the stack.
 // Shard: a task runs on the reactor that resumes it and never moves to another.
 // Errors are values: an exception that leaves a task ends the process.
 #pragma once

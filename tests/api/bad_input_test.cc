@@ -1,5 +1,5 @@
-// Goal: every wrong option, name, size, directory and file gets an error of its own that names the thing; nothing crashes, nothing is lost or
-// overwritten.
+// Goal: every wrong option, name, size, directory and file gets an error of its own that names the thing; nothing crashes,
+// nothing is lost or overwritten.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -53,7 +53,8 @@ TEST_F(BadInput, OptionsFromTextRefuseUnknownNamesByLine) {
   ASSERT_FALSE(unknown.has_value());
   EXPECT_NE(unknown.error().text.find("line 2"), std::string::npos) << unknown.error().text;
   EXPECT_NE(unknown.error().text.find("shard_count"), std::string::npos);
-  for (const char* text : {"shards = many", "shards", "wal_sync = maybe", "shards = 99999999999999999999", "log_budget_bytes = 99999999g1"}) {
+  for (const char* text :
+       {"shards = many", "shards", "wal_sync = maybe", "shards = 99999999999999999999", "log_budget_bytes = 99999999g1"}) {
     EXPECT_FALSE(parse_database_options(text).has_value()) << text;
   }
   EXPECT_TRUE(parse_runtime_options("reactors = 3\nio_backend = syscall\npin_threads = yes").has_value());

@@ -264,7 +264,12 @@ TEST_F(Refusal, TooFewOpenFilesEndInAnErrorThatNamesTheLimit) {
           return expect(!db.error().status.is(Code::kCorruption) && is_named, text) ? 2 : kFailed;
         }
         const auto family = db->open_or_create_family("data").get();
-        const bool works = family.has_value() && db->put(*family, "key", "value").get().is_ok();
+        if (!expect(family.has_value(), family.has_value() ? "" : family.error().text)) {
+          return kFailed;
+        }
+        const Status written = db->put(*family, "key", "value").get();
+        const bool works = written.is_ok();
+        expect(works, written.to_string());
         return verdict(expect(works, "a put fails") && expect(db->close().is_ok(), "close"));
       });
       if (result == kFailed || result == kNotPermitted) {

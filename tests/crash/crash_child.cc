@@ -1,5 +1,5 @@
-// The process that gets killed: crash_child DIRECTORY PIPE REACTORS NEXT_FAMILY. Commits from several threads until it dies, and reports each
-// acknowledged step through the pipe.
+// The process that gets killed: crash_child DIRECTORY PIPE REACTORS NEXT_FAMILY. Commits from several threads until it dies,
+// and reports each acknowledged step through the pipe.
 #include <unistd.h>
 
 #include <cstdio>
@@ -41,12 +41,14 @@ void commit_forever(Database& db, Family home, Family extra, std::uint32_t threa
     Batch batch;
     for (const crashtest::Change& change : crashtest::batch_of(thread, number)) {
       const Family& family = change.in_extra ? extra : home;
-      const Status status = change.value.has_value() ? batch.put(family, change.key, *change.value) : batch.remove(family, change.key);
+      const Status status =
+          change.value.has_value() ? batch.put(family, change.key, *change.value) : batch.remove(family, change.key);
       if (!status.is_ok()) {
         die(status.to_string());
       }
     }
-    const CommitResult result = db.commit(std::move(batch), {.durability = thread % 3 == 2 ? Durability::kWritten : Durability::kSync}).get();
+    const CommitResult result =
+        db.commit(std::move(batch), {.durability = thread % 3 == 2 ? Durability::kWritten : Durability::kSync}).get();
     if (!result.status.is_ok()) {
       die("commit: " + result.status.to_string());
     }

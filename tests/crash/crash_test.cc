@@ -1,7 +1,7 @@
-// Goal: a process killed with SIGKILL at any moment loses nothing that it acknowledged, and what it leaves can be opened at once.
-// Method: crash_child commits from several threads and reports through a pipe; this process kills it, reopens the database with another
-// reactor count, and compares with the history (workload.h). PENSTOCK_KILLS sets how often (default 15). Flushes, segment changes, family
-// creation and drops must fall into the window: they are counted.
+// Goal: a process killed with SIGKILL at any moment loses nothing that it acknowledged, and what it leaves can be opened at
+// once. Method: crash_child commits from several threads and reports through a pipe; this process kills it, reopens the
+// database with another reactor count, and compares with the history (workload.h). PENSTOCK_KILLS sets how often (default 15).
+// Flushes, segment changes, family creation and drops must fall into the window: they are counted.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -62,7 +62,8 @@ class CrashTest : public ::testing::Test {
     ASSERT_GE(child, 0);
     if (child == 0) {
       ::close(ends[0]);
-      ::execl(program.c_str(), program.c_str(), db.c_str(), pipe_text.c_str(), reactors_text.c_str(), family_text.c_str(), nullptr);
+      ::execl(program.c_str(), program.c_str(), db.c_str(), pipe_text.c_str(), reactors_text.c_str(), family_text.c_str(),
+              nullptr);
       ::_exit(127);
     }
     ::close(ends[1]);
@@ -234,9 +235,10 @@ TEST_F(CrashTest, AKilledProcessLosesNothingThatItAcknowledged) {
     check(static_cast<std::uint32_t>(1 + random.below(4)));
     if (HasFatalFailure() || HasNonfatalFailure()) return;
   }
-  std::printf("kills %d, commits %llu, flushes %llu, most log written by one process %llu MiB, families created %zu, dropped %zu\n",
-              kills, static_cast<unsigned long long>(history_.commits), static_cast<unsigned long long>(history_.flushes),
-              static_cast<unsigned long long>(history_.segment_megabytes), history_.created.size(), history_.dropped.size());
+  std::printf(
+      "kills %d, commits %llu, flushes %llu, most log written by one process %llu MiB, families created %zu, dropped %zu\n",
+      kills, static_cast<unsigned long long>(history_.commits), static_cast<unsigned long long>(history_.flushes),
+      static_cast<unsigned long long>(history_.segment_megabytes), history_.created.size(), history_.dropped.size());
   EXPECT_GT(history_.commits, 0U);
   if (kills >= 10) {
     EXPECT_GT(history_.flushes, 0U);

@@ -1,8 +1,8 @@
-// The history that the killed process writes and its parent checks: every batch follows from (thread, number) alone, so that the parent can
-// say what the state after any number of batches must be.
+// The history that the killed process writes and its parent checks: every batch follows from (thread, number) alone, so that
+// the parent can say what the state after any number of batches must be.
 //
-// Thread t commits on shard t mod 4 into the families "home<shard>" and "extra<shard>", batch after batch; each batch also writes its number
-// under the thread's counter key, and puts or deletes a few of the thread's own keys in both families.
+// Thread t commits on shard t mod 4 into the families "home<shard>" and "extra<shard>", batch after batch; each batch also
+// writes its number under the thread's counter key, and puts or deletes a few of the thread's own keys in both families.
 #pragma once
 
 #include <cstdint>
@@ -49,7 +49,8 @@ struct Report {
   enum class Kind : std::uint32_t { kReady, kAcknowledged, kFlushed, kSegments, kFamilyCreated, kFamilyDropped, kFailed };
   Kind kind = Kind::kReady;
   std::uint32_t thread = 0;
-  std::uint64_t number = 0;  ///< kAcknowledged: batch; kFamily...: its number; kSegments: how many were used; kReady: last family number.
+  std::uint64_t number =
+      0;  ///< kAcknowledged: batch; kFamily...: its number; kSegments: how many were used; kReady: last family number.
 };
 
 }  // namespace penstock::crashtest

@@ -19,7 +19,8 @@ std::string shorten(const std::string& text) {
   return text.size() <= 40 ? text : text.substr(0, 40) + "... (" + std::to_string(text.size()) + " bytes)";
 }
 
-std::string first_difference(const std::map<std::string, std::string>& found, const std::map<std::string, std::string>& wanted) {
+std::string first_difference(const std::map<std::string, std::string>& found,
+                             const std::map<std::string, std::string>& wanted) {
   for (const auto& [key, value] : wanted) {
     const auto place = found.find(key);
     if (place == found.end()) {
@@ -195,8 +196,9 @@ void EngineSim::apply(State& state, const IssuedBatch& batch) {
 }
 
 std::string EngineSim::check_shard(ShardId shard, End end) {
-  const Result<State> found = world_->run(world_->reactor_count() == 1 ? 0U : static_cast<std::uint32_t>(shard % world_->reactor_count()),
-                                          &EngineSim::read_shard, this, shard);
+  const Result<State> found =
+      world_->run(world_->reactor_count() == 1 ? 0U : static_cast<std::uint32_t>(shard % world_->reactor_count()),
+                  &EngineSim::read_shard, this, shard);
   if (!found.has_value()) {
     return "cannot be read: " + found.error().to_string();
   }
@@ -324,7 +326,8 @@ Task<> EngineSim::commit_once(ShardId id, base::Random& random) {
     }
   }
   // The family that holds the shard's counter is never dropped.
-  const auto home = std::ranges::find_if(families, [id](const Family& family) { return family.name() == "home" + std::to_string(id); });
+  const auto home =
+      std::ranges::find_if(families, [id](const Family& family) { return family.name() == "home" + std::to_string(id); });
   if (home == families.end()) {
     co_return;
   }
@@ -344,7 +347,8 @@ Task<> EngineSim::commit_once(ShardId id, base::Random& random) {
     if (random.one_in(4)) {
       PENSTOCK_ASSERT(batch.remove(family, key).is_ok());
     } else {
-      const std::uint64_t bytes = random.one_in(knobs_.big_value_one_in) ? random.below(40'000) : random.below(knobs_.value_bytes_max);
+      const std::uint64_t bytes =
+          random.one_in(knobs_.big_value_one_in) ? random.below(40'000) : random.below(knobs_.value_bytes_max);
       change.value = std::string(bytes, static_cast<char>('a' + random.below(26)));
       PENSTOCK_ASSERT(batch.put(family, key, *change.value).is_ok());
     }

@@ -1,14 +1,13 @@
 // The whole engine on the simulated disk, with a model that knows what must, may and must not be there after a crash.
 //
-// One EngineSim is one database over many boots: run clients, cut power or kill, boot again, check, go on. Each shard's commits are numbered
-// in the order of their submission, and each batch writes its number under a key of its own: so the recovered number p says which prefix of
-// the history is there, and everything else must equal the model after p batches.
-// What is checked after each boot (numbers as in docs/reliability.md):
+// One EngineSim is one database over many boots: run clients, cut power or kill, boot again, check, go on. Each shard's commits
+// are numbered in the order of their submission, and each batch writes its number under a key of its own: so the recovered
+// number p says which prefix of the history is there, and everything else must equal the model after p batches. What is checked
+// after each boot :
 //   1 durability: p covers every batch acknowledged at a level that survives this kind of crash;
-//   2 atomicity and prefix: all families of the shard equal the model after exactly p batches: no hole, no half batch, nothing old back;
-//   3 deletes stay deleted, dropped families stay dropped, acknowledged families exist;
-//   4 verify(): every reachable page is good and the zone tables count exactly the reachable blocks;
-//   5 the engine takes new commits.
+//   2 atomicity and prefix: all families of the shard equal the model after exactly p batches: no hole, no half batch, nothing
+//   old back; 3 deletes stay deleted, dropped families stay dropped, acknowledged families exist; 4 verify(): every reachable
+//   page is good and the zone tables count exactly the reachable blocks; 5 the engine takes new commits.
 #pragma once
 
 #include <cstdint>
@@ -80,9 +79,9 @@ class EngineSim {
     bool acknowledged = false;
   };
   struct ShardModel {
-    State base;                        // After `base_count` batches.
+    State base;  // After `base_count` batches.
     std::uint64_t base_count = 0;
-    std::vector<IssuedBatch> issued;   // Those after the base, in order.
+    std::vector<IssuedBatch> issued;  // Those after the base, in order.
   };
   enum class Existence : std::uint8_t { kMaybe, kCertain, kDropping, kGone };
   struct FamilyModel {

@@ -1,14 +1,14 @@
-// Goal: no acknowledged commit is ever lost, no batch is ever half there, nothing old comes back: over power cuts, kills, cuts during
-// recovery, changing reactor counts, flushes, segment changes and families created and dropped, on the simulated disk.
-// Method: EngineSim (engine_sim.h). PENSTOCK_SIM_CUTS sets how many crash-recover cycles (default 400), PENSTOCK_SIM_SEED the first seed; a
-// failure names its seed.
+// Goal: no acknowledged commit is ever lost, no batch is ever half there, nothing old comes back: over power cuts, kills, cuts
+// during recovery, changing reactor counts, flushes, segment changes and families created and dropped, on the simulated disk.
+// Method: EngineSim (engine_sim.h). PENSTOCK_SIM_CUTS sets how many crash-recover cycles (default 400), PENSTOCK_SIM_SEED the
+// first seed; a failure names its seed.
+#include "tests/sim/engine_sim.h"
+
 #include <gtest/gtest.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <string>
-
-#include "tests/sim/engine_sim.h"
 
 namespace penstock::simtest {
 namespace {
