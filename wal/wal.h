@@ -194,7 +194,9 @@ struct ReadOptions {
   std::string directory;
   Identity identity;
   LogName log;
-  /// Start with the segment that holds this offset; it must exist, and all after it up to the end. Earlier ones may be gone.
+  /// Start with the segment that holds this offset; it must exist, and all after it up to the end. Earlier ones may be gone. So
+  /// may this one and those after it that a group further on states to be released: a shard without records in them asks for no
+  /// more.
   std::uint64_t begin = 0;
   /// The end is known (EPOCH says so): bytes after it are ignored, bad bytes before it are `corruption`.
   std::optional<std::uint64_t> known_end;
