@@ -23,8 +23,10 @@ class CatalogCollector final : public wal::RecordVisitor {
       const Operation& operation = reader.operation();
       if (operation.family == btree::kCatalogFamily) {
         const bool is_put = operation.kind == OperationKind::kPut;
-        operations_.push_back(
-            {end, std::string(operation.key), is_put ? std::optional<std::string>(operation.value) : std::nullopt});
+        operations_.push_back({.end = end,
+                               .order = operations_.size(),
+                               .key = std::string(operation.key),
+                               .value = is_put ? std::optional<std::string>(operation.value) : std::nullopt});
       }
     }
     co_return reader.status().is_ok() ? Status::ok() : reader.status().with_place(FileKind::kLog, end.offset);

@@ -29,6 +29,7 @@ struct LogPlan {
 
 struct CatalogOperation {
   wal::Position end;
+  std::uint64_t order = 0;  // Among those of the same log: several may share a group.
   std::string key;
   std::optional<std::string> value;
 };

@@ -392,7 +392,7 @@ Task<Outcome<bool>> DatabaseCore::read_old_logs(OldLogs& old) {
   if (failure.has_value()) {
     co_return std::unexpected(std::move(*failure));
   }
-  std::ranges::stable_sort(old.catalog, {}, &CatalogOperation::end);
+  std::ranges::sort(old.catalog, {}, [](const CatalogOperation& each) { return std::pair(each.end, each.order); });
   co_return true;
 }
 
