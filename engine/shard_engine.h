@@ -119,6 +119,7 @@ class ShardEngine {
   Task<> run_flusher();
   Task<Status> flush_once();
   Task<> make_room();
+  wal::Log* log_of(const btree::AppliedPosition& applied) const noexcept;
   Task<Status> wait_published(Sequence sequence);
   btree::AppliedPosition applied_now();
   void on_published_pass(bool had_generation, std::uint64_t bytes, std::uint64_t began_ns);

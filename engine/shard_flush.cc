@@ -106,7 +106,7 @@ Task<Status> ShardEngine::flush_once() {
   }
   const flush::PassInput input{
       .memtable = generation != nullptr ? &generation->memtable : nullptr, .applied = applied, .urgent = disk_full_};
-  PENSTOCK_CO_TRY(co_await flusher_->run(input, &part_.log()));
+  PENSTOCK_CO_TRY(co_await flusher_->run(input, log_of(applied)));
   room_was_made_ = false;
   std::uint64_t freed_bytes = 0;
   if (generation != nullptr) {
@@ -117,6 +117,12 @@ Task<Status> ShardEngine::flush_once() {
   on_published_pass(generation != nullptr, freed_bytes, began_ns);
   const Status returned = co_await store_->return_free_zones();
   co_return returned.is(Code::kPoisoned) ? returned : Status::ok();  // Space that could not be given back is tried again later.
+}
+
+/// The log that must be durable up to `applied` first. None for a position in a log of an earlier epoch: that is durable
+/// already.
+wal::Log* ShardEngine::log_of(const btree::AppliedPosition& applied) const noexcept {
+  return applied.epoch == part_.settings().epoch ? &part_.log() : nullptr;
 }
 
 /// On a full disk: cleans zones, and makes both superblocks reach the same pages, so that the next try has what only the older
@@ -131,7 +137,7 @@ Task<> ShardEngine::make_room() {
   for (const bool confirm_only : {true, false, true}) {
     if (status.is_ok()) {
       input.confirm_only = confirm_only;
-      status = co_await flusher_->run(input, &part_.log());
+      status = co_await flusher_->run(input, log_of(input.applied));
     }
     if (status.is_ok()) {
       on_published_pass(false, 0, reactor_.now_ns());

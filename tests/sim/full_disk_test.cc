@@ -207,6 +207,19 @@ TEST_F(FailingDisk, CreatingOnAFullDiskSaysNoSpaceAndIsDoneAgainLater) {
   reopen_and_check("after reopening");
 }
 
+TEST_F(FailingDisk, AFullDiskBeforeTheFirstFlushOfAnOpeningIsSurvived) {
+  boot();
+  disk_.faults().fail_from(SimEvent::kCreate, 1, SimFault{.result = -ENOSPC}, "/shard-0/");  // No page file.
+  ASSERT_TRUE(put(left_, "key", "value").is_ok());
+  EXPECT_TRUE(db_->flush(0).is(Code::kNoSpace));
+  db_->run_for_ms(500);
+  EXPECT_TRUE(put(left_, "key", "other").is_ok());
+  disk_.faults().clear();
+  const Status flushed = retry([this] { return db_->flush(0); });
+  EXPECT_TRUE(flushed.is_ok()) << flushed.to_string();
+  reopen_and_check("after reopening");
+}
+
 // --- The log fails ---
 
 struct LogFault {
