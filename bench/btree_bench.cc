@@ -110,7 +110,7 @@ struct Tree {
   std::uint64_t pages_written = 0;
 };
 
-void BM_FindCached(benchmark::State& state) {
+void bm_find_cached(benchmark::State& state) {
   Tree tree;
   const auto pairs = static_cast<std::uint64_t>(state.range(0));
   tree.merge_rows(pairs, 1);
@@ -126,18 +126,18 @@ void BM_FindCached(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations());
   state.counters["incomplete"] = static_cast<double>(incomplete);
 }
-BENCHMARK(BM_FindCached)->Arg(10'000)->Arg(kPairs);
+BENCHMARK(bm_find_cached)->Arg(10'000)->Arg(kPairs);
 
-void BM_Scan(benchmark::State& state) {
+void bm_scan(benchmark::State& state) {
   Tree tree;
   tree.merge_rows(kPairs, 1);
   std::uint64_t rows = 0;
   for (auto _ : state) PENSTOCK_ASSERT(tree.world.run(0, &Tree::scan, &tree, &rows).is_ok());
   state.SetItemsProcessed(static_cast<std::int64_t>(rows));
 }
-BENCHMARK(BM_Scan)->Unit(benchmark::kMillisecond);
+BENCHMARK(bm_scan)->Unit(benchmark::kMillisecond);
 
-void BM_BulkMerge(benchmark::State& state) {
+void bm_bulk_merge(benchmark::State& state) {
   for (auto _ : state) {
     state.PauseTiming();
     auto tree = std::make_unique<Tree>();
@@ -149,10 +149,10 @@ void BM_BulkMerge(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(kPairs));
 }
-BENCHMARK(BM_BulkMerge)->Unit(benchmark::kMillisecond)->Iterations(3);
+BENCHMARK(bm_bulk_merge)->Unit(benchmark::kMillisecond)->Iterations(3);
 
 /// Overwrites of every `step`-th pair: 30 pairs share a leaf.
-void BM_OverwriteMerge(benchmark::State& state) {
+void bm_overwrite_merge(benchmark::State& state) {
   Tree tree;
   tree.merge_rows(kPairs, 1);
   const auto step = static_cast<std::uint64_t>(state.range(0));
@@ -164,7 +164,7 @@ void BM_OverwriteMerge(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(kPairs / step));
   state.counters["pages"] = benchmark::Counter(static_cast<double>(pages), benchmark::Counter::kIsRate);
 }
-BENCHMARK(BM_OverwriteMerge)->Arg(1)->Arg(5)->Arg(30)->Arg(300)->Unit(benchmark::kMillisecond)->Iterations(4);
+BENCHMARK(bm_overwrite_merge)->Arg(1)->Arg(5)->Arg(30)->Arg(300)->Unit(benchmark::kMillisecond)->Iterations(4);
 
 }  // namespace
 }  // namespace penstock::btree

@@ -63,7 +63,8 @@ class Script {
     // A chain is under way when the release comes: what it was stamped with is older.
     PENSTOCK_CO_TRY(co_await user_.append(0, 100, Durability::kSync));
     co_await world_.reactor(0).sleep(1000);
-    for (ShardId shard = 0; shard < (with_last_shard ? 4 : 3); ++shard) {
+    const ShardId shard_count = with_last_shard ? 4 : 3;
+    for (ShardId shard = 0; shard < shard_count; ++shard) {
       if (shard == 3 && run_.applied[3] != 0) continue;
       run_.applied_count[shard] = count;
       run_.applied[shard] = end.offset;

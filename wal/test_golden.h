@@ -56,12 +56,12 @@ inline std::vector<std::byte> dumped_bytes(const std::string& page, std::size_t 
 }
 
 inline const std::vector<TestRecord>& golden_records() {
-  static const std::vector<TestRecord> kRecords = {
+  static const std::vector<TestRecord> records = {
       {.shard = 2, .previous = 41, .first = 42, .operations = 3, .payload = "payload of shard 2"},
       {.shard = 5, .previous = 0, .first = 1, .operations = 1, .payload = "shard 5"},
       {.shard = 2, .previous = 44, .first = 45, .operations = 1, .payload = "next"},
   };
-  return kRecords;
+  return records;
 }
 
 /// A segment with a group of two records, the first of which is for two shards, and a group with a marker.

@@ -74,7 +74,8 @@ TEST_F(BadInput, KeysValuesAndBatchesOverTheirLimitsAreRefusedAndTheBatchStaysUs
   EXPECT_EQ(db_->put(data, std::string(2000, 'k'), "v").get().code(), Code::kInvalidArgument);
   EXPECT_EQ(db_->get(data, std::string(2000, 'k')).get().error().code(), Code::kInvalidArgument);
   EXPECT_EQ(db_->commit(Batch{}).get().status.code(), Code::kInvalidArgument);
-  const std::string large(34'000'000, 'v');
+  std::string large;
+  large.resize(kBatchBytesMax + 1, 'v');
   Batch huge;
   EXPECT_EQ(huge.put(data, "k", large).code(), Code::kTooLarge);
 }

@@ -312,11 +312,11 @@ class Flip : public ::testing::Test {
     std::snprintf(static_cast<char*>(g_place), sizeof(g_place), "flip_test: %s: %s\n", path.c_str(), damage.c_str());
     Examination examination(image);
     Verdict verdict = examination.boot(damaged, path);
-    ++counts_.tried;
+    ++counts.tried;
     if (verdict.answer == Answer::kRight || verdict.answer == Answer::kCorruptionAtRead) {
       // What an opening and a closing made of the damage must be as honest.
-      if (counts_.tried % 8 == 0) {
-        ++counts_.second_boots;
+      if (counts.tried % 8 == 0) {
+        ++counts.second_boots;
         Verdict second = examination.boot(damaged, path);
         if (second.answer == Answer::kWrong) {
           verdict = second;
@@ -324,9 +324,9 @@ class Flip : public ::testing::Test {
         }
       }
     }
-    counts_.right += verdict.answer == Answer::kRight ? 1U : 0U;
-    counts_.at_open += verdict.answer == Answer::kCorruptionAtOpen ? 1U : 0U;
-    counts_.at_read += verdict.answer == Answer::kCorruptionAtRead ? 1U : 0U;
+    counts.right += verdict.answer == Answer::kRight ? 1U : 0U;
+    counts.at_open += verdict.answer == Answer::kCorruptionAtOpen ? 1U : 0U;
+    counts.at_read += verdict.answer == Answer::kCorruptionAtRead ? 1U : 0U;
     last_ = verdict;
     if (verdict.answer == Answer::kWrong) {
       ADD_FAILURE() << path << ": " << damage << ": " << verdict.text;
@@ -335,12 +335,12 @@ class Flip : public ::testing::Test {
     return failures_ < kFailuresMax;
   }
 
-  static Counts counts_;
+  static Counts counts;
   Verdict last_;
   std::uint64_t failures_ = 0;
 };
 
-Counts Flip::counts_;
+Counts Flip::counts;
 
 class FlipOfImages : public Flip, public ::testing::WithParamInterface<End> {};
 
@@ -371,10 +371,10 @@ TEST_P(FlipOfImages, AByteChangedAnywhereIsHarmlessOrCorruption) {
   const Image image = build(GetParam());
   const std::uint64_t stride = environment_number("PENSTOCK_FLIP_STRIDE", 43);
   base::Random random(17);
-  counts_ = {};
+  counts = {};
   for (const std::string& path : image.disk->list_files()) {
     const std::vector<std::byte> content = *image.disk->read_all(path);
-    const std::uint64_t before = counts_.tried;
+    const std::uint64_t before = counts.tried;
     for (const std::uint64_t position : positions_of(content, stride)) {
       const auto mask = static_cast<std::uint8_t>(random.one_in(2) ? 1U << random.below(8) : 1 + random.below(255));
       const std::unique_ptr<SimDisk> copy = image.disk->clone();
@@ -383,15 +383,15 @@ TEST_P(FlipOfImages, AByteChangedAnywhereIsHarmlessOrCorruption) {
         return;
       }
     }
-    std::printf("%s: %llu positions\n", path.c_str(), static_cast<unsigned long long>(counts_.tried - before));
+    std::printf("%s: %llu positions\n", path.c_str(), static_cast<unsigned long long>(counts.tried - before));
   }
   std::printf("changed %llu: right %llu, corruption when opened %llu, when read %llu; booted twice %llu\n",
-              static_cast<unsigned long long>(counts_.tried), static_cast<unsigned long long>(counts_.right),
-              static_cast<unsigned long long>(counts_.at_open), static_cast<unsigned long long>(counts_.at_read),
-              static_cast<unsigned long long>(counts_.second_boots));
-  EXPECT_GT(counts_.right, 0U);
-  EXPECT_GT(counts_.at_open, 0U);
-  EXPECT_GT(counts_.at_read, 0U);
+              static_cast<unsigned long long>(counts.tried), static_cast<unsigned long long>(counts.right),
+              static_cast<unsigned long long>(counts.at_open), static_cast<unsigned long long>(counts.at_read),
+              static_cast<unsigned long long>(counts.second_boots));
+  EXPECT_GT(counts.right, 0U);
+  EXPECT_GT(counts.at_open, 0U);
+  EXPECT_GT(counts.at_read, 0U);
 }
 
 TEST_P(FlipOfImages, EachByteOfTheLastAcknowledgedGroupIsProven) {
@@ -447,7 +447,7 @@ TEST_F(Flip, TheHeaderOfTheLastSegmentIsNotTakenForAFreeOne) {
 
 TEST_P(FlipOfImages, AFileCutShortIsHarmlessOrCorruption) {
   const Image image = build(GetParam());
-  counts_ = {};
+  counts = {};
   for (const std::string& path : image.disk->list_files()) {
     const std::vector<std::byte> content = *image.disk->read_all(path);
     std::vector<std::uint64_t> lengths{0, 1, 511, 4096, 4097, content.size() / 2, content.size() - 4096, content.size() - 1};
@@ -465,12 +465,12 @@ TEST_P(FlipOfImages, AFileCutShortIsHarmlessOrCorruption) {
       }
     }
   }
-  EXPECT_GT(counts_.at_open, 0U);
+  EXPECT_GT(counts.at_open, 0U);
 }
 
 TEST_P(FlipOfImages, AFileThatIsGoneIsHarmlessOrCorruption) {
   const Image image = build(GetParam());
-  counts_ = {};
+  counts = {};
   for (const std::string& path : image.disk->list_files()) {
     const std::unique_ptr<SimDisk> copy = image.disk->clone();
     ASSERT_TRUE(copy->remove(path).is_ok());
@@ -478,7 +478,7 @@ TEST_P(FlipOfImages, AFileThatIsGoneIsHarmlessOrCorruption) {
       return;
     }
   }
-  EXPECT_GT(counts_.at_open, 0U);
+  EXPECT_GT(counts.at_open, 0U);
 }
 
 INSTANTIATE_TEST_SUITE_P(Ends, FlipOfImages, ::testing::Values(End::kClosed, End::kKilled),
