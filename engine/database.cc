@@ -1,6 +1,7 @@
 // Database and Shard: the public API over DatabaseCore and ShardEngine. Each call becomes a message to a reactor and a future.
 #include <algorithm>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "base/assert.h"
@@ -23,54 +24,35 @@ constexpr std::int64_t kSmallCallCredit = 512;
 
 // --- Commits ---
 
-/// A batch for one shard from an ordinary thread. Deletes itself.
+/// A batch for one shard from an ordinary thread, answered with `Answer`: the batch comes back in a CommitResult, a put or
+/// remove of one key has a Status. Deletes itself.
+template <typename Answer>
 class CommitFromThread final : public CommitCall {
  public:
-  CommitFromThread(DatabaseCore& core, Batch batch) : core_(core), batch_(std::move(batch)) {}
+  CommitFromThread(DatabaseCore& core, Batch batch, std::int64_t credit)
+      : core_(core), batch_(std::move(batch)), credit_(credit) {}
 
-  Future<CommitResult> future() { return promise_.future(); }
+  Future<Answer> future() { return promise_.future(); }
   const Batch& batch() const noexcept { return batch_; }
-  void set_credit(std::int64_t bytes) noexcept { credit_ = bytes; }
 
   void finish(Status status) override {
-    CommitResult result(status);
-    result.last_sequence = last_sequence;
-    result.batch = std::move(batch_);
-    result.batch.clear();
-    Promise<CommitResult> promise = std::move(promise_);
+    Answer answer(status);
+    if constexpr (std::is_same_v<Answer, CommitResult>) {
+      answer.last_sequence = last_sequence;
+      answer.batch = std::move(batch_);
+      answer.batch.clear();
+    }
+    Promise<Answer> promise = std::move(promise_);
     core_.release(shard->id(), credit_);
     delete this;
-    promise.fulfill(std::move(result));
+    promise.fulfill(std::move(answer));
   }
 
  private:
   DatabaseCore& core_;
   Batch batch_;
-  std::int64_t credit_ = 0;
-  Promise<CommitResult> promise_;
-};
-
-/// A put or remove of one key from an ordinary thread. Deletes itself.
-class PutFromThread final : public CommitCall {
- public:
-  PutFromThread(DatabaseCore& core, Batch batch) : core_(core), batch_(std::move(batch)) {}
-
-  Future<Status> future() { return promise_.future(); }
-  const Batch& batch() const noexcept { return batch_; }
-  void set_credit(std::int64_t bytes) noexcept { credit_ = bytes; }
-
-  void finish(Status status) override {
-    Promise<Status> promise = std::move(promise_);
-    core_.release(shard->id(), credit_);
-    delete this;
-    promise.fulfill(status);
-  }
-
- private:
-  DatabaseCore& core_;
-  Batch batch_;
-  std::int64_t credit_ = 0;
-  Promise<Status> promise_;
+  std::int64_t credit_;
+  Promise<Answer> promise_;
 };
 
 /// What the parts of a write_each share: the last to end answers.
@@ -156,6 +138,16 @@ std::int64_t credit_of(const Batch::ShardPart& part) {
   return static_cast<std::int64_t>(part.encoded.size()) + kSmallCallCredit;
 }
 
+/// Sends an accepted batch of one shard on its way.
+template <typename Answer>
+Future<Answer> post_commit(DatabaseCore& core, Batch batch, std::int64_t credit, const CommitOptions& options) {
+  auto* call = new CommitFromThread<Answer>(core, std::move(batch), credit);
+  fill(*call, core, only_part(call->batch()), options);
+  Future<Answer> future = call->future();
+  call->shard->part().reactor().post(*call);
+  return future;
+}
+
 Future<CommitResult> refuse_commit(Status status, Batch batch, bool keep) {
   CommitResult result(status);
   if (!keep) {
@@ -177,12 +169,7 @@ Future<CommitResult> submit_commit(DatabaseCore& core, Batch batch, const Commit
   if (!core.accept(only_part(batch).shard, credit, may_block, refused)) {
     return refuse_commit(refused, std::move(batch), refused.is(Code::kWouldBlock));
   }
-  auto* call = new CommitFromThread(core, std::move(batch));
-  call->set_credit(credit);
-  fill(*call, core, only_part(call->batch()), options);
-  Future<CommitResult> future = call->future();
-  call->shard->part().reactor().post(*call);
-  return future;
+  return post_commit<CommitResult>(core, std::move(batch), credit, options);
 }
 
 Future<Status> submit_single(DatabaseCore& core, Batch batch, Status filled, const CommitOptions& options) {
@@ -197,12 +184,7 @@ Future<Status> submit_single(DatabaseCore& core, Batch batch, Status filled, con
   if (!core.accept(only_part(batch).shard, credit, true, refused)) {
     return ready_future(refused);
   }
-  auto* call = new PutFromThread(core, std::move(batch));
-  call->set_credit(credit);
-  fill(*call, core, only_part(call->batch()), options);
-  Future<Status> future = call->future();
-  call->shard->part().reactor().post(*call);
-  return future;
+  return post_commit<Status>(core, std::move(batch), credit, options);
 }
 
 // --- Reads ---

@@ -90,8 +90,8 @@ Task<Status> Flusher::run_pass(PassInput input, wal::Log* log) {
       status = co_await change_trees(pass);
     }
   }
-  if (status.is_ok() && log != nullptr && input.applied.epoch == log->durable_position().epoch) {
-    // Flush-I1. What logs of earlier epochs hold is durable since recovery.
+  if (status.is_ok() && log != nullptr) {
+    // Flush-I1.
     status = co_await log->make_durable({.epoch = input.applied.epoch, .offset = input.applied.offset});
   }
   if (!status.is_ok()) {
