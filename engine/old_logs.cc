@@ -38,7 +38,7 @@ class CatalogCollector final : public wal::RecordVisitor {
 
 }  // namespace
 
-Task<Outcome<LogsRead>> read_logs(ReactorPart* part, std::vector<LogPlan> plans) {
+Task<Outcome<LogsRead>> read_logs(ReactorPart* part, std::vector<LogPlan> plans, std::uint64_t image_bytes) {
   LogsRead result;
   for (LogPlan& plan : plans) {
     wal::ReadOptions options;
@@ -48,6 +48,8 @@ Task<Outcome<LogsRead>> read_logs(ReactorPart* part, std::vector<LogPlan> plans)
     options.begin = plan.begin;
     options.known_end = plan.known_end;
     options.proven_end = plan.proven_end;
+    plan.image = std::make_shared<wal::LogImage>(*part->settings().chunks, image_bytes);
+    options.sink = plan.image.get();
     CatalogCollector collector(result.catalog);
     Outcome<wal::ReadResult> read = co_await wal::read_log(part->reactor(), std::move(options), collector);
     if (!read.has_value()) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "engine/reactor_part.h"
 #include "penstock/status.h"
 #include "penstock/task.h"
+#include "wal/log_image.h"
 #include "wal/wal.h"
 
 namespace penstock::engine {
@@ -24,7 +26,8 @@ struct LogPlan {
   std::uint64_t begin = 0;
   std::optional<std::uint64_t> known_end;
   std::uint64_t proven_end = 0;
-  std::uint64_t end = 0;  // Once read.
+  std::uint64_t end = 0;                 // Once read.
+  std::shared_ptr<wal::LogImage> image;  // What of it was kept in memory, then.
 };
 
 struct CatalogOperation {
@@ -43,7 +46,7 @@ struct LogsRead {
   std::uint32_t torn_tails = 0;
 };
 
-/// Reads `plans` in order. The first failure ends it.
-Task<Outcome<LogsRead>> read_logs(ReactorPart* part, std::vector<LogPlan> plans);
+/// Reads `plans` in order, keeping of each at most `image_bytes` in memory for pass 2. The first failure ends it.
+Task<Outcome<LogsRead>> read_logs(ReactorPart* part, std::vector<LogPlan> plans, std::uint64_t image_bytes);
 
 }  // namespace penstock::engine

@@ -85,6 +85,7 @@ DatabaseCore::DatabaseCore(std::shared_ptr<RuntimeCore> runtime, std::string dir
   settings_.directory = std::move(directory);
   settings_.options = std::move(options);
   settings_.memory_limit = runtime_->memory_limit();
+  settings_.chunks = &runtime_->chunks();
 }
 
 DatabaseCore::~DatabaseCore() { PENSTOCK_ASSERT(state_.load() == State::kClosed); }
@@ -350,7 +351,7 @@ Task<Outcome<bool>> DatabaseCore::read_old_logs(OldLogs& old) {
   for (const wal::LogName& name : spares) {
     std::vector<LogPlan> one(1);
     one.front().name = name;
-    const Outcome<LogsRead> read = co_await engine::read_logs(parts_.front().get(), std::move(one));
+    const Outcome<LogsRead> read = co_await engine::read_logs(parts_.front().get(), std::move(one), 0);
     if (!read.has_value() || read->groups > 0) {
       co_return fail(Status(Code::kCorruption, FileKind::kEpoch, 0),
                      epoch_path() + ": a log of epoch " + std::to_string(name.epoch) + " has records, but EPOCH is at " +
@@ -360,6 +361,10 @@ Task<Outcome<bool>> DatabaseCore::read_old_logs(OldLogs& old) {
       co_return fail(status, "cannot remove spare segments in " + directory + ": " + status.to_string());
     }
   }
+  // The cache is empty yet: what it may hold is free for what pass 2 will need again.
+  const auto needed = static_cast<std::uint64_t>(std::ranges::count_if(old.plans, &LogPlan::needed));
+  const std::uint64_t image_bytes =
+      settings_.memory_limit / 100 * settings_.options.cache_percent / std::max<std::uint64_t>(needed, 1);
   std::vector<std::vector<LogPlan>> by_part(parts_.size());
   for (const LogPlan& plan : old.plans) {
     if (plan.needed) {
@@ -369,7 +374,7 @@ Task<Outcome<bool>> DatabaseCore::read_old_logs(OldLogs& old) {
   std::vector<Future<Outcome<LogsRead>>> answers;
   for (std::size_t index = 0; index < parts_.size(); ++index) {
     ReactorPart* part = parts_[index].get();
-    answers.push_back(engine::run_on(part->reactor(), part->tasks(), &engine::read_logs, part, by_part[index]));
+    answers.push_back(engine::run_on(part->reactor(), part->tasks(), &engine::read_logs, part, by_part[index], image_bytes));
   }
   std::optional<Failure> failure;
   for (Future<Outcome<LogsRead>>& answer : answers) {
@@ -383,6 +388,8 @@ Task<Outcome<bool>> DatabaseCore::read_old_logs(OldLogs& old) {
         return each.name.epoch == plan.name.epoch && each.name.reactor == plan.name.reactor;
       });
       place->end = plan.end;
+      // With these counts each old log's shards are on one part, the one that has read it.
+      if (plan.reactors % parts_.size() == 0) place->image = plan.image;
     }
     std::ranges::move(read->catalog, std::back_inserter(old.catalog));
     recovery_.logs += static_cast<std::uint32_t>(read->plans.size());
@@ -462,7 +469,8 @@ Task<Outcome<bool>> DatabaseCore::replay(OldLogs& old) {
   std::uint64_t total = 0;
   for (const LogPlan& plan : old.plans) {
     if (plan.needed && plan.end > plan.begin) {
-      targets.push_back({.log = plan.name, .begin = plan.begin, .end = plan.end, .reactors = plan.reactors});
+      targets.push_back(
+          {.log = plan.name, .begin = plan.begin, .end = plan.end, .reactors = plan.reactors, .image = plan.image});
       total += plan.end - plan.begin;
     }
   }

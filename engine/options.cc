@@ -117,7 +117,9 @@ Outcome<DatabaseOptions> parse_database_options(std::string_view text, DatabaseO
       {"shards", [&](Bytes value) { return parse_count(value, options.shards); }},
       {"wal_sync",
        [&](Bytes value) {
-         return parse_name<WalSync>(value, {{"linked", WalSync::kLinked}, {"syscall", WalSync::kSyscall}}, options.wal_sync);
+         return parse_name<WalSync>(value,
+                                    {{"linked", WalSync::kLinked}, {"syscall", WalSync::kSyscall}, {"dsync", WalSync::kDsync}},
+                                    options.wal_sync);
        }},
       {"log_budget_bytes", [&](Bytes value) { return parse_size(value, options.log_budget_bytes); }},
       {"log_segment_bytes", [&](Bytes value) { return parse_size(value, options.log_segment_bytes); }},

@@ -84,7 +84,7 @@ TEST(DatabaseOptionsText, BadValuesAreRefusedWithTheOptionsName) {
                                                                 {"shards", "four"},
                                                                 {"shards", "0x10"},
                                                                 {"create_if_missing", "on"},
-                                                                {"wal_sync", "dsync"},
+                                                                {"wal_sync", "osync"},
                                                                 {"wal_sync", "Linked"},
                                                                 {"log_budget_bytes", "k"},
                                                                 {"log_budget_bytes", "1t"},

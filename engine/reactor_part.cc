@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/integer.h"
 
 namespace penstock::engine {
 
@@ -11,6 +12,24 @@ namespace {
 
 /// Back-pressure begins at this share of the memtable limit.
 constexpr std::uint64_t kSoftPercent = 70;
+
+wal::SyncMode sync_mode_of(WalSync wal_sync) noexcept {
+  switch (wal_sync) {
+    case WalSync::kLinked:
+      return wal::SyncMode::kLinked;
+    case WalSync::kSyscall:
+      return wal::SyncMode::kSyscall;
+    case WalSync::kDsync:
+      return wal::SyncMode::kDsync;
+  }
+  return wal::SyncMode::kLinked;
+}
+
+/// A log has three buffers of this size: under a twentieth of the memory, and never more than a write needs to be cheap.
+std::uint64_t group_bytes_of(const DatabaseSettings& settings) noexcept {
+  const std::uint64_t share_bytes = settings.memory_limit / settings.reactor_count / 64;
+  return std::clamp<std::uint64_t>(base::align_down<std::uint64_t>(share_bytes, 4_KiB), 64_KiB, 1_MiB);
+}
 
 }  // namespace
 
@@ -32,9 +51,13 @@ ReactorPart::ReactorPart(reactor::Reactor& reactor, std::uint16_t index, const D
   for (std::uint32_t shard = index; shard < settings.shard_count; shard += settings.reactor_count) {
     shards_.push_back(std::make_unique<detail::ShardEngine>(*this, static_cast<ShardId>(shard)));
   }
+  settings_.chunks->raise_limit(memtable_limit_);
 }
 
-ReactorPart::~ReactorPart() = default;
+ReactorPart::~ReactorPart() {
+  shards_.clear();
+  settings_.chunks->lower_limit(memtable_limit_);
+}
 
 detail::ShardEngine& ReactorPart::shard(ShardId id) const {
   PENSTOCK_ASSERT_EQ(id % settings_.reactor_count, index_);
@@ -58,9 +81,10 @@ Task<Outcome<bool>> ReactorPart::open_log() {
   options.epoch = settings_.epoch;
   options.reactor = index_;
   options.shard_count = settings_.shard_count;
-  options.sync_mode = settings_.options.wal_sync == WalSync::kSyscall ? wal::SyncMode::kSyscall : wal::SyncMode::kLinked;
+  options.sync_mode = sync_mode_of(settings_.options.wal_sync);
   options.segment_bytes = settings_.options.log_segment_bytes;
   options.budget_bytes = settings_.options.log_budget_bytes;
+  options.group_bytes_max = group_bytes_of(settings_);
   log_ = std::make_unique<wal::Log>(reactor_, std::move(options), *this);
   if (const Status status = co_await log_->open(); !status.is_ok()) {
     co_return std::unexpected(
@@ -112,6 +136,7 @@ Task<Outcome<std::uint64_t>> ReactorPart::replay(const std::vector<ReplayTarget>
     options.log = target.log;
     options.begin = target.begin;
     options.known_end = target.end;
+    options.source = target.image.get();
     Dealer dealer(*this, progress);
     Outcome<wal::ReadResult> read = co_await wal::read_log(reactor_, std::move(options), dealer);
     if (!read.has_value()) {

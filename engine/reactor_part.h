@@ -22,6 +22,7 @@
 #include "penstock/metrics.h"
 #include "penstock/options.h"
 #include "reactor/reactor.h"
+#include "wal/log_image.h"
 #include "wal/wal.h"
 
 namespace penstock::engine {
@@ -33,8 +34,9 @@ struct DatabaseSettings {
   std::uint16_t shard_count = 1;
   std::uint16_t reactor_count = 1;
   DatabaseOptions options;
-  std::uint64_t memory_limit = 0;  ///< Of the runtime.
-  std::uint32_t epoch = 0;         ///< Of this opening.
+  std::uint64_t memory_limit = 0;        ///< Of the runtime.
+  reactor::ChunkPool* chunks = nullptr;  ///< Of the runtime.
+  std::uint32_t epoch = 0;               ///< Of this opening.
 };
 
 std::string log_directory(const DatabaseSettings& settings);
@@ -64,7 +66,8 @@ class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
     wal::LogName log;
     std::uint64_t begin = 0;
     std::uint64_t end = 0;
-    std::uint16_t reactors = 0;  ///< Of that epoch: its log r has the shards s with s mod reactors == r.
+    std::uint16_t reactors = 0;                      ///< Of that epoch: its log r has the shards s with s mod reactors == r.
+    std::shared_ptr<wal::LogImage> image = nullptr;  ///< What pass 1 kept, if this part alone reads the log.
   };
   /// Reads the targets in order and deals their records to the shards here. `progress` gets bytes as they are read.
   Task<Outcome<std::uint64_t>> replay(const std::vector<ReplayTarget>& targets, std::function<void(std::uint64_t)> progress);

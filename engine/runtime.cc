@@ -64,6 +64,9 @@ Outcome<std::shared_ptr<RuntimeCore>> RuntimeCore::start(const RuntimeOptions& o
     core->threads_.push_back(std::move(*thread));
   }
   core->make_task_groups();
+  if (const Status status = core->chunks_.start(); !status.is_ok()) {
+    return std::unexpected(Failure(status, "cannot start the thread that prepares memory: " + status.to_string()));
+  }
   return core;
 }
 

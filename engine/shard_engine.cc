@@ -27,13 +27,17 @@ ShardEngine::ShardEngine(engine::ReactorPart& part, ShardId id)
       id_(id),
       reactor_(part.reactor()),
       credits_(kCreditBytes),
-      active_(std::make_shared<Generation>()),
+      active_(make_generation()),
       work_(part.reactor()),
       progress_(part.reactor()) {}
 
 ShardEngine::~ShardEngine() {
   PENSTOCK_ASSERT(waiting_.empty());
   PENSTOCK_ASSERT(in_flight_.empty());
+}
+
+std::shared_ptr<ShardEngine::Generation> ShardEngine::make_generation() const {
+  return std::make_shared<Generation>(part_.settings().chunks);
 }
 
 void ShardEngine::start(bool catch_up) {

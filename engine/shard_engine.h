@@ -91,10 +91,13 @@ class ShardEngine {
 
  private:
   struct Generation {
+    explicit Generation(reactor::ChunkPool* chunks) noexcept : memtable(chunks) {}
+
     memtable::Memtable memtable;
     btree::AppliedPosition applied;
   };
   using GenerationList = std::vector<std::shared_ptr<const Generation>>;
+  std::shared_ptr<Generation> make_generation() const;
 
   enum class Admission : std::uint8_t { kApplied, kWait, kRefused };
   struct Verdict {

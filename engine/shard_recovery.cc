@@ -66,7 +66,7 @@ Task<Status> ShardEngine::deal(const wal::Part& part, wal::Position end) {
     // A generation ends with a group: everything of this shard up to dealt_end_ is in it.
     part_.active_bytes_ -= active_->memtable.memory_bytes();
     active_->applied = {.epoch = dealt_end_.epoch, .offset = dealt_end_.offset, .sequence = assigned_};
-    const std::shared_ptr<Generation> full = std::exchange(active_, std::make_shared<Generation>());
+    const std::shared_ptr<Generation> full = std::exchange(active_, make_generation());
     PENSTOCK_CO_TRY(co_await flusher_->run({.memtable = &full->memtable, .applied = full->applied}, nullptr));
     part_.memtable_bytes_ -= full->memtable.memory_bytes();
   }

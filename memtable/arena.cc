@@ -12,24 +12,23 @@ namespace penstock::memtable {
 namespace {
 
 constexpr std::size_t kChunkBytesMin = 64_KiB;
-// Chunks of this size get a 2 MiB page: one fault instead of 512 (a small page cost 3 us where we measured, for some 20
-// entries).
-constexpr std::size_t kChunkBytesMax = 2_MiB;
+constexpr std::size_t kChunkBytesMax = reactor::ChunkPool::kChunkBytes;
 // A piece above 1/8 of a chunk that no longer fits gets its own: at most an eighth of a chunk is ever left unused.
 constexpr std::size_t kOwnChunkDivisor = 8;
-constexpr std::size_t kAlignmentMax = 4_KiB;
+constexpr std::size_t kPageBytes = 4_KiB;
+constexpr std::size_t kAlignmentMax = kPageBytes;
 
 }  // namespace
 
 struct Arena::Chunk {
-  reactor::AlignedBuffer buffer;  // Holds this very object.
+  reactor::PooledBuffer buffer;  // Holds this very object.
   Chunk* older;
 };
 
 Arena::~Arena() {
   while (newest_ != nullptr) {
     // The owner lives in what it owns: it has to move out before it lets go.
-    const reactor::AlignedBuffer buffer = std::move(newest_->buffer);
+    const reactor::PooledBuffer buffer = std::move(newest_->buffer);
     Chunk* const older = newest_->older;
     newest_->~Chunk();
     PENSTOCK_ASSERT_GE(held_bytes_, buffer.bytes());
@@ -62,8 +61,13 @@ std::size_t Arena::next_chunk_bytes() const noexcept {
   return std::clamp(std::bit_floor(static_cast<std::size_t>(held_bytes_)), kChunkBytesMin, kChunkBytesMax);
 }
 
+reactor::PooledBuffer Arena::make_buffer(std::size_t bytes) const {
+  const bool is_pooled = pool_ != nullptr && base::align_up(bytes, kPageBytes) == reactor::ChunkPool::kChunkBytes;
+  return is_pooled ? pool_->take() : reactor::PooledBuffer(reactor::AlignedBuffer(bytes), nullptr);
+}
+
 Arena::Chunk* Arena::add_chunk(std::size_t bytes) {
-  reactor::AlignedBuffer buffer(bytes);
+  reactor::PooledBuffer buffer = make_buffer(bytes);
   PENSTOCK_ASSERT(buffer);
   PENSTOCK_ASSERT_GE(buffer.bytes(), bytes);
   held_bytes_ += buffer.bytes();

@@ -1,8 +1,9 @@
 // Memory that is handed out piece by piece and given back all at once, counted exactly.
 //
 // Chunks come from reactor::AlignedBuffer: the library uses no allocator of the host for bulk data. They grow with what the
-// arena holds, so that an idle shard costs 64 KiB and a busy one few system calls; the largest are 2 MiB, which the system
-// backs with one large page. A piece that fits no chunk of the current size gets a chunk of its own.
+// arena holds, so that an idle shard costs 64 KiB and a busy one few system calls; the largest are 2 MiB and come from a pool,
+// if there is one, where they are cleared ahead and kept when an arena ends. A piece that fits no chunk of the current size
+// gets a chunk of its own.
 //
 // Invariants:
 //   Arena-I1  held_bytes() is the sum of the chunks' bytes. A chunk's owner lies in its first bytes: nothing else is held.
@@ -15,12 +16,13 @@
 
 #include "base/assert.h"
 #include "base/integer.h"
+#include "reactor/chunk_pool.h"
 
 namespace penstock::memtable {
 
 class Arena {
  public:
-  Arena() noexcept = default;
+  explicit Arena(reactor::ChunkPool* pool = nullptr) noexcept : pool_(pool) {}
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
   ~Arena();
@@ -49,7 +51,9 @@ class Arena {
   std::byte* allocate_from_new_chunk(std::size_t bytes, std::size_t alignment);
   std::size_t next_chunk_bytes() const noexcept;
   Chunk* add_chunk(std::size_t bytes);
+  reactor::PooledBuffer make_buffer(std::size_t bytes) const;
 
+  reactor::ChunkPool* pool_;
   std::byte* free_begin_ = nullptr;
   std::byte* free_end_ = nullptr;
   Chunk* newest_ = nullptr;

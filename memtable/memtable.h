@@ -41,8 +41,8 @@ class Memtable {
   };
   class Cursor;
 
-  /// Holds nothing from the system until the first apply().
-  Memtable() noexcept = default;
+  /// Holds nothing from the system until the first apply(). `pool`, if given, outlives it.
+  explicit Memtable(reactor::ChunkPool* pool = nullptr) noexcept : arena_(pool) {}
   Memtable(const Memtable&) = delete;
   Memtable& operator=(const Memtable&) = delete;
 

@@ -19,7 +19,7 @@ constexpr std::size_t kHugeFromBytes = 2_MiB;
 std::atomic<std::uint64_t> total{0};
 
 /// A mapping of `bytes` that starts on a 2 MiB boundary, or null: one that is larger, cut at both ends.
-void* map_huge_aligned(std::size_t bytes) noexcept {
+void* map_huge_aligned(std::size_t bytes, int advice) noexcept {
   const std::size_t wide_bytes = bytes + kHugePageBytes;
   void* const wide = mmap(nullptr, wide_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (wide == MAP_FAILED) return nullptr;
@@ -31,18 +31,18 @@ void* map_huge_aligned(std::size_t bytes) noexcept {
   if (tail_bytes != 0) munmap(reinterpret_cast<void*>(aligned + bytes), tail_bytes);
   auto* const data = reinterpret_cast<void*>(aligned);
   // Advice: where the system has no large pages, small ones do.
-  madvise(data, bytes, MADV_HUGEPAGE);
+  madvise(data, bytes, advice);
   return data;
 }
 
 }  // namespace
 
-AlignedBuffer::AlignedBuffer(std::size_t bytes) noexcept {
+AlignedBuffer::AlignedBuffer(std::size_t bytes, Pages pages) noexcept {
   if (bytes == 0 || bytes > SIZE_MAX / 2) return;
   const std::size_t rounded_bytes = base::align_up<std::size_t>(bytes, kPageBytes);
   void* data = nullptr;
   if (rounded_bytes >= kHugeFromBytes) {
-    data = map_huge_aligned(rounded_bytes);
+    data = map_huge_aligned(rounded_bytes, pages == Pages::kLarge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
   } else {
     data = mmap(nullptr, rounded_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (data == MAP_FAILED) data = nullptr;
@@ -60,6 +60,18 @@ AlignedBuffer::~AlignedBuffer() {
   const int failed = munmap(data_, bytes_);
   PENSTOCK_ASSERT_EQ(failed, 0);
   total.fetch_sub(bytes_, std::memory_order_relaxed);
+}
+
+void AlignedBuffer::populate() const noexcept {
+  if (data_ == nullptr) return;
+  const bool is_done = madvise(data_, bytes_, MADV_POPULATE_WRITE) == 0;
+  // Small pages were right for now; the system may join them in its own time.
+  if (bytes_ >= kHugeFromBytes) madvise(data_, bytes_, MADV_HUGEPAGE);
+  if (is_done) return;
+  // Before Linux 5.14: by touching. Adding nothing is a write that harms nobody.
+  for (std::size_t offset = 0; offset < bytes_; offset += kPageBytes) {
+    std::atomic_ref<std::uint8_t>(*reinterpret_cast<std::uint8_t*>(data_ + offset)).fetch_add(0, std::memory_order_relaxed);
+  }
 }
 
 std::uint64_t AlignedBuffer::total_bytes() noexcept { return total.load(std::memory_order_relaxed); }

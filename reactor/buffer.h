@@ -13,9 +13,13 @@ namespace penstock::reactor {
 
 class AlignedBuffer {
  public:
+  /// kLarge: 2 MiB pages from 2 MiB on, where the system has them. kSmall: pages of 4 KiB at first, whatever the size; the
+  /// system may join them later.
+  enum class Pages : std::uint8_t { kLarge, kSmall };
+
   AlignedBuffer() noexcept = default;
   /// `bytes` is rounded up to 4 KiB. Empty (data() == nullptr) if the system has no memory.
-  explicit AlignedBuffer(std::size_t bytes) noexcept;
+  explicit AlignedBuffer(std::size_t bytes, Pages pages = Pages::kLarge) noexcept;
   AlignedBuffer(AlignedBuffer&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
   AlignedBuffer& operator=(AlignedBuffer&& other) noexcept {
@@ -29,6 +33,9 @@ class AlignedBuffer {
   std::size_t bytes() const noexcept { return bytes_; }
   std::span<std::byte> span() const noexcept { return {data_, bytes_}; }
   explicit operator bool() const noexcept { return data_ != nullptr; }
+
+  /// Has the system clear all of a new buffer now, not page by page on first touch. What was written stays.
+  void populate() const noexcept;
 
   /// Bytes held by all buffers of the process.
   static std::uint64_t total_bytes() noexcept;

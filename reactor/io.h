@@ -42,7 +42,10 @@ enum class Op : std::uint8_t {
 
 struct Entry {
   Op op = Op::kNop;
-  bool link = false;      ///< The next entry of the span belongs to the chain and waits for this one.
+  bool link = false;  ///< The next entry of the span belongs to the chain and waits for this one.
+  /// kWrite: completes when its own bytes are on stable storage (RWF_DSYNC). Says nothing of writes before it: a device that
+  /// writes through its cache for this one keeps them there.
+  bool durable = false;
   bool blocking = false;  ///< Ask for a blocking context at once (after -EAGAIN), or worker threads in `syscall` log mode.
   Fd file = Fd::kNone;
   std::uint32_t bytes = 0;
@@ -75,7 +78,7 @@ struct IoCounters {
   std::uint64_t write_bytes = 0;
   std::uint64_t reads = 0;
   std::uint64_t read_bytes = 0;
-  std::uint64_t syncs = 0;
+  std::uint64_t syncs = 0;        ///< Durable writes too.
   std::uint64_t again = 0;        ///< -EAGAIN and -EBUSY results.
   std::uint64_t interrupted = 0;  ///< -EINTR results.
   std::uint64_t short_results = 0;

@@ -127,6 +127,17 @@ TEST_P(IoContract, MovesBytesAndSyncs) {
   EXPECT_GT(counters.enters, 0U);
 }
 
+TEST_P(IoContract, ADurableWriteIsOneEntryAndCountsAsASync) {
+  std::memset(buffer_.data(), 'd', 16384);
+  Numbered written;
+  Entry entry = make_entry(Op::kWrite, 0, 16384, written);
+  entry.durable = true;
+  run_chain(std::span(&entry, 1));
+  EXPECT_EQ(written.result, 16384);
+  EXPECT_EQ(io_->counters().entries, 1U);
+  EXPECT_EQ(io_->counters().syncs, 1U);
+}
+
 TEST_P(IoContract, RunsAChainInOrder) {
   // Each write covers the one before it; the last one must win, every time.
   for (int round = 0; round < 20; ++round) {

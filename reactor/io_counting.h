@@ -19,6 +19,7 @@ inline void count_entry(IoCounters& counters, const Entry& entry) noexcept {
       return;
     case Op::kWrite:
       ++counters.writes;
+      if (entry.durable) ++counters.syncs;
       return;
     case Op::kSyncData:
     case Op::kSync:

@@ -55,6 +55,7 @@ void fill_sqe(io_uring_sqe& sqe, const Entry& entry) noexcept {
       break;
     case Op::kWrite:
       io_uring_prep_write(&sqe, file, entry.buffer, entry.bytes, entry.offset);
+      if (entry.durable) sqe.rw_flags = RWF_DSYNC;
       break;
     case Op::kSyncData:
       io_uring_prep_fsync(&sqe, file, IORING_FSYNC_DATASYNC);

@@ -148,6 +148,11 @@ std::int32_t SimIo::perform(Chain& chain) {
       PENSTOCK_ASSERT_EQ(base::checksum(bytes_of(entry)), chain.checksum);  // SimIo-I3: the buffer changed in flight.
       const SimDisk::Written written = system_.disk().finish_write(chain.write, caller);
       if (written.sequence != 0) chain.own.push_back(written.sequence);
+      if (entry.durable && written.sequence != 0) {
+        // As a device with FUA does it: this write alone.
+        const std::int64_t synced = system_.disk().sync(inode, 0, {&written.sequence, 1}, caller);
+        if (synced < 0) return static_cast<std::int32_t>(synced);
+      }
       return static_cast<std::int32_t>(written.result);
     }
     case Op::kSyncData:

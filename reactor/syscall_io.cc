@@ -1,6 +1,7 @@
 #include "reactor/syscall_io.h"
 
 #include <fcntl.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +19,11 @@ constexpr std::uint32_t kEntriesMin = 64;
 constexpr std::uint32_t kEntriesMax = 4096;
 constexpr std::uint32_t kWorkersMax = 64;
 
+ssize_t write_entry(int file, const Entry& entry) noexcept {
+  const iovec piece{.iov_base = entry.buffer, .iov_len = entry.bytes};
+  return ::pwritev2(file, &piece, 1, static_cast<off_t>(entry.offset), entry.durable ? RWF_DSYNC : 0);
+}
+
 std::int32_t run_entry(const Entry& entry) noexcept {
   const int file = static_cast<int>(entry.file);
   ssize_t result = 0;
@@ -26,7 +32,7 @@ std::int32_t run_entry(const Entry& entry) noexcept {
       result = ::pread(file, entry.buffer, entry.bytes, static_cast<off_t>(entry.offset));
       break;
     case Op::kWrite:
-      result = ::pwrite(file, entry.buffer, entry.bytes, static_cast<off_t>(entry.offset));
+      result = write_entry(file, entry);
       break;
     case Op::kSyncData:
       result = ::fdatasync(file);

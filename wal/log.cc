@@ -12,7 +12,6 @@ namespace penstock::wal {
 
 namespace {
 
-constexpr std::uint64_t kFirstBufferBytes = 256_KiB;
 constexpr std::uint64_t kPayloadBytesMax = 32_MiB;
 constexpr std::uint64_t kMemoryRetryNs = 100'000'000;
 /// Kept for a group that lets segments be recycled (Writer-I3).
@@ -48,12 +47,12 @@ const LogCounters& Log::counters() const noexcept { return impl_->counters(); }
 // --- Life ---
 
 bool Batch::reserve(std::uint64_t wanted_bytes, std::uint64_t used_bytes) noexcept {
-  PENSTOCK_ASSERT_LE(used_bytes, buffer.bytes());
-  if (wanted_bytes <= buffer.bytes()) return true;
-  reactor::AlignedBuffer larger(std::max<std::uint64_t>(wanted_bytes, buffer.bytes() * 2));
-  if (!larger) return false;
-  if (used_bytes > 0) std::memcpy(larger.data(), buffer.data(), used_bytes);
-  buffer = std::move(larger);
+  PENSTOCK_ASSERT_LE(used_bytes, capacity_bytes());
+  if (wanted_bytes <= capacity_bytes()) return true;
+  reactor::AlignedBuffer made(std::max<std::uint64_t>(wanted_bytes, capacity_bytes() * 2));
+  if (!made) return false;
+  if (used_bytes > 0) std::memcpy(made.data(), data(), used_bytes);
+  larger = std::move(made);
   return true;
 }
 
@@ -68,6 +67,7 @@ Log::Impl::Impl(reactor::Reactor& reactor, LogOptions options, LogListener& list
       room_timer_(reactor, *this) {
   PENSTOCK_ASSERT_GT(options_.shard_count, 0U);
   PENSTOCK_ASSERT_GE(options_.group_bytes_max, std::uint64_t{kLogBlockBytes});
+  PENSTOCK_ASSERT_EQ(options_.group_bytes_max % kLogBlockBytes, 0U);
   PENSTOCK_ASSERT_GT(record_payload_bytes_max(), 0U);
   write_completion_.log = this;
   sync_completion_.log = this;
@@ -84,17 +84,36 @@ Log::Impl::~Impl() {
 
 Task<Status> Log::Impl::open() {
   PENSTOCK_ASSERT(segments_.empty());
-  const std::uint64_t buffer_bytes = std::min(kFirstBufferBytes, options_.group_bytes_max);
-  for (Batch& batch : batches_) {
-    if (!batch.reserve(buffer_bytes, 0)) co_return Status::from_errno(ENOMEM);
+  const std::size_t batch_bytes = options_.group_bytes_max;
+  staging_ = reactor::AlignedBuffer(batches_.size() * batch_bytes);
+  if (!staging_) co_return Status::from_errno(ENOMEM);
+  staging_.populate();
+  for (std::size_t index = 0; index < batches_.size(); ++index) {
+    batches_[index].home = staging_.span().subspan(index * batch_bytes, batch_bytes);
   }
   Result<std::unique_ptr<Segment>> first = co_await pool_.open();
   if (!first) co_return first.error();
   segments_.push_back(std::move(*first));
   PENSTOCK_ASSERT_EQ(segments_.back()->facts.base_offset, 0U);
+  PENSTOCK_CO_TRY(co_await settle_sync_mode());
   reactor_.add_hook(*this);
   hooked_ = true;
   co_return Status::ok();
+}
+
+/// Durable writes are tried where nothing is yet: not every file system takes them.
+Task<Status> Log::Impl::settle_sync_mode() {
+  if (options_.sync_mode != SyncMode::kDsync) co_return Status::ok();
+  const std::int32_t result = co_await reactor_.perform({.op = reactor::Op::kWrite,
+                                                         .durable = true,
+                                                         .file = segments_.front()->file.fd(),
+                                                         .bytes = kLogBlockBytes,
+                                                         .offset = kLogBlockBytes,
+                                                         .buffer = staging_.data()});
+  const bool is_refused = result == -EOPNOTSUPP || result == -EINVAL;
+  if (is_refused) options_.sync_mode = SyncMode::kLinked;
+  const bool may_pass = result >= 0 || is_refused || result == -EINTR || result == -EAGAIN;
+  co_return may_pass ? Status::ok() : Status::from_errno(-result);
 }
 
 void Log::Impl::start() {
@@ -183,7 +202,7 @@ Log::Admission Log::Impl::admit(std::uint64_t payload_bytes, std::uint32_t parts
     room_timer_.arm_at(reactor_.now_ns() + kMemoryRetryNs);
     return refuse_for_room();
   }
-  if (!is_new && group_.is_open()) group_.relocate(batch->buffer.data() + batch->bytes);
+  if (!is_new && group_.is_open()) group_.relocate(batch->data() + batch->bytes);
   return Admission::kNow;
 }
 
@@ -195,6 +214,7 @@ Log::Admission Log::Impl::refuse_for_room() noexcept {
 Log::Admission Log::Impl::refuse_for_segment() noexcept {
   if (!room_wanted_) ++counters_.segments_late;
   room_wanted_ = true;
+  pool_.hurry();
   if (pool_.state() == SegmentPool::State::kFailed) {
     poison(pool_.failure());
     return Admission::kPoisoned;
@@ -216,7 +236,7 @@ GroupNumber Log::Impl::append(const Record& record, Durability durability) {
     if (plan.place == Place::kNextSegment) use_next_segment();
     open_batch();
   }
-  PENSTOCK_ASSERT_LE(plan.batch_bytes, open_batch_->buffer.bytes());  // Or admit() was not asked.
+  PENSTOCK_ASSERT_LE(plan.batch_bytes, open_batch_->capacity_bytes());  // Or admit() was not asked.
   if (!group_.is_open()) open_group();
   group_.add(record);
   group_is_marker_ = false;
@@ -256,7 +276,7 @@ void Log::Impl::open_group() {
   PENSTOCK_ASSERT(!group_.is_open());
   PENSTOCK_ASSERT_EQ(open_batch_->end(), tail_);
   PENSTOCK_ASSERT(open_batch_->segment == segments_.back().get());
-  group_ = GroupWriter(open_batch_->buffer.data() + open_batch_->bytes, group_seed(open_batch_->segment->facts.salt, tail_));
+  group_ = GroupWriter(open_batch_->data() + open_batch_->bytes, group_seed(open_batch_->segment->facts.salt, tail_));
 }
 
 void Log::Impl::close_group() {
@@ -270,6 +290,7 @@ void Log::Impl::close_group() {
   ++counters_.groups;
   Segment& segment = *open_batch_->segment;
   PENSTOCK_ASSERT_LE(end_, segment.facts.limit());
+  pool_.pace(end_ - segment.facts.base_offset);
   for (const ShardId shard : group_shards_) {
     if (segment.needed_by_shard[shard] == 0) ++segment.shards_needing;
     segment.needed_by_shard[shard] = end_;

@@ -83,7 +83,7 @@ void Log::Impl::send_next() {
   const GroupStamp stamp{
       .durable_position = durable_offset_, .released_position = released_, .wall_clock_ns = reactor_.system().wall_clock_ns()};
   for (std::uint64_t offset = 0; offset < batch.bytes;) {
-    offset += stamp_group(batch.buffer.data() + offset, batch.segment->facts.salt, stamp);
+    offset += stamp_group(batch.data() + offset, batch.segment->facts.salt, stamp);
   }
   chain_batch_ = &batch;
   send_batch(batch);
@@ -127,6 +127,9 @@ void Log::Impl::submit_chain(bool has_write, bool has_sync) {
   PENSTOCK_ASSERT_EQ(chain_pending_, 0U);  // Wal-I1.
   PENSTOCK_ASSERT(has_write || has_sync);
   Segment& segment = chain_batch_ != nullptr ? *chain_batch_->segment : *unsynced_;
+  // A durable write covers itself alone: what was written before it without a sync needs the link.
+  write_is_durable_ = options_.sync_mode == SyncMode::kDsync && has_write && has_sync && unsynced_ == nullptr;
+  has_sync = has_sync && !write_is_durable_;
   const bool is_blocking = options_.sync_mode == SyncMode::kSyscall || std::exchange(retry_blocking_, false);
   std::array<reactor::Entry, 2> entries;
   chain_ = {.has_write = has_write, .has_sync = has_sync};
@@ -134,11 +137,12 @@ void Log::Impl::submit_chain(bool has_write, bool has_sync) {
     chain_.write_bytes = static_cast<std::uint32_t>(chain_batch_->bytes - chain_batch_->sent_bytes);
     entries[chain_pending_++] = {.op = reactor::Op::kWrite,
                                  .link = has_sync,
+                                 .durable = write_is_durable_,
                                  .blocking = is_blocking,
                                  .file = segment.file.fd(),
                                  .bytes = chain_.write_bytes,
                                  .offset = segment.file_offset(chain_batch_->position + chain_batch_->sent_bytes),
-                                 .buffer = chain_batch_->buffer.data() + chain_batch_->sent_bytes,
+                                 .buffer = chain_batch_->data() + chain_batch_->sent_bytes,
                                  .completion = &write_completion_};
   }
   if (has_sync) {
@@ -180,7 +184,7 @@ void Log::Impl::on_chain_end() {
   }
   if (chain_.has_write) on_batch_written(*chain_batch_);
   if (verdict.action == Action::kDone) {
-    if (chain_.has_sync) on_synced();
+    if (chain_.has_sync || write_is_durable_) on_synced();
     if (chain_batch_ != nullptr) retire_batch(*chain_batch_);
     release_segments();
     arm_marker_timer();
@@ -224,7 +228,7 @@ void Log::Impl::retire_batch(Batch& batch) {
   batch.needs_sync = false;
   batch.is_free = true;
   // One that grew for a large record is not kept.
-  if (batch.buffer.bytes() > 2 * options_.group_bytes_max) batch.buffer = reactor::AlignedBuffer();
+  if (batch.capacity_bytes() > 2 * options_.group_bytes_max) batch.larger = reactor::AlignedBuffer();
   room_due_ = true;
 }
 

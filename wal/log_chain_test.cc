@@ -175,5 +175,87 @@ TEST_F(ChainTest, InSyscallModeTheChainIsTheSame) {
   expect_all_is_read_back();
 }
 
+class DsyncTest : public ChainTest {
+ protected:
+  void start_dsync_log() {
+    LogOptions options = test_options();
+    options.sync_mode = SyncMode::kDsync;
+    boot(options);
+    open_and_start();
+    ASSERT_TRUE(commit(0, 100).is_ok());
+    world_->drain();
+  }
+  std::uint64_t chains() const { return world_->reactor(0).io().counters().chains; }
+};
+
+TEST_F(DsyncTest, AGroupIsOneDurableWrite) {
+  start_dsync_log();
+  const reactor::IoCounters before = world_->reactor(0).io().counters();
+  const std::uint64_t groups_before = user_->log().counters().groups;
+  ASSERT_TRUE(commit(0, 100).is_ok());
+  ASSERT_EQ(user_->log().counters().groups, groups_before + 1);
+  const reactor::IoCounters after = world_->reactor(0).io().counters();
+  EXPECT_EQ(after.entries - before.entries, 1U);
+  EXPECT_EQ(after.syncs - before.syncs, 1U);
+  expect_all_is_read_back();
+}
+
+// The simulated device makes a durable write durable and nothing else, as one does that writes through its cache.
+TEST_F(DsyncTest, WhatWasWrittenBeforeWithoutASyncIsCoveredByALink) {
+  start_dsync_log();
+  ASSERT_TRUE(append(1, 9000, Durability::kWritten).is_ok());
+  world_->drain();
+  ASSERT_EQ(user_->log().written_group(), 2U);
+  ASSERT_EQ(user_->log().durable_group(), 1U);
+  const std::uint64_t chains_before = chains();
+  ASSERT_TRUE(commit(1, 100).is_ok());
+  EXPECT_EQ(chains() - chains_before, 1U);
+  const std::vector<TestRecord> written = user_->records;
+  disk_.power_off();
+  close().ignore("there is no power");
+  shut_down();
+  disk_.cut_power({.data = reactor::SimCut::Data::kNone});
+  Collector collector;
+  ASSERT_TRUE(read(collector).has_value());
+  EXPECT_TRUE(collector.records == written);
+}
+
+TEST_F(DsyncTest, ShortWritesAreResumedAndExcusesSentAgain) {
+  start_dsync_log();
+  disk_.faults().set_rates({.short_one_in = 3, .interrupted_one_in = 5, .again_one_in = 5});
+  for (std::uint32_t index = 0; index < 60; ++index) {
+    const Durability durability = index % 5 == 0 ? Durability::kWritten : Durability::kSync;
+    ASSERT_TRUE(append(static_cast<ShardId>(index % 4), (index * 977) % 20000, durability).is_ok());
+  }
+  disk_.faults().clear();
+  expect_all_is_read_back();
+}
+
+TEST_F(DsyncTest, AFailedDurableWritePoisons) {
+  start_dsync_log();
+  disk_.faults().fail_nth(SimEvent::kWrite, 1, SimFault{.result = -EIO}, "3-1-0");
+  expect_poisoned(EIO);
+}
+
+TEST_F(DsyncTest, AFailedSyncWithinADurableWritePoisons) {
+  start_dsync_log();
+  disk_.faults().fail_nth(SimEvent::kSync, 1, SimFault{.result = -EIO, .sync_loss = SimSyncLoss::kLost}, "3-1-0");
+  expect_poisoned(EIO);
+}
+
+TEST_F(DsyncTest, AFileSystemThatRefusesItGetsTheLink) {
+  LogOptions options = test_options();
+  options.sync_mode = SyncMode::kDsync;
+  boot(options);
+  // The header's sync is the segment's first, the one of the trial its second.
+  disk_.faults().fail_nth(SimEvent::kSync, 2, SimFault{.result = -EOPNOTSUPP}, "3-1-0");
+  open_and_start();
+  EXPECT_EQ(disk_.faults().struck(), 1U);
+  const std::uint64_t chains_before = chains();
+  ASSERT_TRUE(commit(0, 100).is_ok());
+  EXPECT_EQ(chains() - chains_before, 1U);
+  expect_all_is_read_back();
+}
+
 }  // namespace
 }  // namespace penstock::wal

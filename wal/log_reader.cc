@@ -29,7 +29,7 @@ struct SegmentToRead {
 class LogReader {
  public:
   LogReader(reactor::Reactor& reactor, ReadOptions options, RecordVisitor& visitor)
-      : reactor_(reactor), options_(std::move(options)), visitor_(visitor), stream_(reactor) {}
+      : reactor_(reactor), options_(std::move(options)), visitor_(visitor), stream_(reactor, options_.source, options_.sink) {}
 
   Task<Outcome<ReadResult>> run();
 
@@ -197,7 +197,7 @@ bool LogReader::choose_segments() {
 Task<bool> LogReader::enter_segment(std::size_t index) {
   current_ = index;
   next_ = segments_[index].facts.base_offset;
-  co_await stream_.attach(segments_[index].file.fd(), segments_[index].readable_bytes);
+  co_await stream_.attach(segments_[index].file.fd(), segments_[index].facts.index, segments_[index].readable_bytes);
   co_return true;
 }
 
@@ -320,7 +320,7 @@ Task<bool> LogReader::look_behind_end(TailFacts& facts, std::uint64_t& proven_en
   for (std::size_t index = current_; index < segments_.size(); ++index) {
     const SegmentToRead& segment = segments_[index];
     std::uint64_t position = index == current_ ? next_ : segment.facts.base_offset;
-    if (index != current_) co_await stream_.attach(segment.file.fd(), segment.readable_bytes);
+    if (index != current_) co_await stream_.attach(segment.file.fd(), segment.facts.index, segment.readable_bytes);
     for (; position + kLogBlockBytes <= segment.readable_end(); position += kLogBlockBytes) {
       const Result<std::span<const std::byte>> block = co_await stream_.fetch(segment.file_offset(position), kLogBlockBytes);
       if (!block) co_return fail_reading(block.error(), segment, position);

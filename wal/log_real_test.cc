@@ -71,11 +71,11 @@ TEST_P(RealLog, IsReadBackAsItWasWritten) {
   EXPECT_TRUE(reactor::real_system().list_directory(directory.path())->empty());
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, RealLog,
-                         ::testing::Values(std::pair(Backend::kRing, SyncMode::kLinked),
-                                           std::pair(Backend::kRing, SyncMode::kSyscall),
-                                           std::pair(Backend::kSyscall, SyncMode::kLinked),
-                                           std::pair(Backend::kSyscall, SyncMode::kSyscall)));
+INSTANTIATE_TEST_SUITE_P(
+    Backends, RealLog,
+    ::testing::Values(std::pair(Backend::kRing, SyncMode::kLinked), std::pair(Backend::kRing, SyncMode::kSyscall),
+                      std::pair(Backend::kRing, SyncMode::kDsync), std::pair(Backend::kSyscall, SyncMode::kDsync),
+                      std::pair(Backend::kSyscall, SyncMode::kLinked), std::pair(Backend::kSyscall, SyncMode::kSyscall)));
 
 }  // namespace
 }  // namespace penstock::wal

@@ -351,5 +351,29 @@ TEST_F(LogTest, AnUnfinishedOpeningOfTheSameEpochIsClearedAway) {
   EXPECT_EQ(disk_.list_files(), (std::vector<std::string>{"/log/3-1-0", "/log/3-1-1"}));
 }
 
+TEST_F(LogTest, ZerosForTheNextSegmentKeepAheadOfTwiceWhatIsUsed) {
+  LogOptions options = test_options();
+  options.segment_bytes = 4_MiB;
+  options.group_bytes_max = 256_KiB;
+  boot(options);
+  open_and_start();
+  const auto zeros_written = [this] {
+    world_->drain();
+    return world_->reactor(0).io().counters().write_bytes - user_->log().counters().written_bytes;
+  };
+  const auto fill_to = [this](std::uint64_t offset) {
+    while (user_->log().end().offset < offset) ASSERT_TRUE(commit(0, 100'000).is_ok());
+  };
+  const std::uint64_t at_first = zeros_written();  // Two segments.
+  fill_to(4_MiB);                                  // A little into the second.
+  EXPECT_LE(zeros_written() - at_first, 1_MiB);
+  EXPECT_EQ(user_->log().counters().segments_prepared, 2U);
+  fill_to(6_MiB + 256_KiB);
+  EXPECT_EQ(zeros_written() - at_first, 4_MiB);
+  EXPECT_EQ(user_->log().counters().segments_prepared, 3U);
+  fill_to(13_MiB);
+  EXPECT_EQ(user_->log().counters().segments_late, 0U);
+}
+
 }  // namespace
 }  // namespace penstock::wal

@@ -13,7 +13,10 @@
 //   misses
 //             the file finds there why. The last block of a segment is kept for such a group, for the case that no next segment
 //             can be had before.
-//   Writer-I4 No allocation per group in steady state: three buffers, which grow to the largest batch seen.
+//   Writer-I4 No allocation per group in steady state: three buffers in one block of memory, on large pages where the system
+//   has
+//             them. A record that alone is larger than a batch gets a buffer of its own, kept while it is not over twice as
+//             large.
 // Thread: the reactor's. Callbacks of the listener come from completions and from the loop's hook.
 #pragma once
 
@@ -34,7 +37,8 @@ namespace penstock::wal {
 
 /// Groups that go out in one write.
 struct Batch {
-  reactor::AlignedBuffer buffer;
+  std::span<std::byte> home;      ///< Of the staging memory: as large as a batch of many records gets.
+  reactor::AlignedBuffer larger;  ///< In its place for a record that does not fit there.
   Segment* segment = nullptr;
   std::uint64_t position = 0;    ///< Of its first group.
   std::uint64_t bytes = 0;       ///< Of finished groups.
@@ -45,6 +49,9 @@ struct Batch {
   bool is_free = true;
 
   std::uint64_t end() const noexcept { return position + bytes; }
+  std::byte* data() const noexcept { return larger ? larger.data() : home.data(); }
+  std::uint64_t capacity_bytes() const noexcept { return larger ? larger.bytes() : home.size(); }
+  /// Makes room; the first `used_bytes` stay. False: no memory.
   bool reserve(std::uint64_t wanted_bytes, std::uint64_t used_bytes) noexcept;
 };
 
@@ -163,6 +170,9 @@ class Log::Impl final : public reactor::LoopHook, public SegmentPool::Owner {
   std::uint64_t pressed_index_ = ~0ULL;
 
   // The open batch and group.
+  Task<Status> settle_sync_mode();
+
+  reactor::AlignedBuffer staging_;  // Of all batches.
   std::array<Batch, 3> batches_;
   std::vector<Batch*> queue_;  // Closed, in order, at most three; its front may be in flight.
   Batch* open_batch_ = nullptr;
@@ -183,6 +193,7 @@ class Log::Impl final : public reactor::LoopHook, public SegmentPool::Owner {
   std::uint32_t chain_pending_ = 0;
   std::uint32_t retries_ = 0;
   bool retry_blocking_ = false;
+  bool write_is_durable_ = false;  // The one in flight.
 
   // Progress.
   Segment* unsynced_ = nullptr;  // Has written bytes that no sync has covered.

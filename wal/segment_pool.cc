@@ -21,7 +21,13 @@ constexpr std::uint32_t kAttemptsMax = 3;
 }  // namespace
 
 SegmentPool::SegmentPool(reactor::Reactor& reactor, const LogOptions& options, LogCounters& counters, Owner& owner)
-    : reactor_(reactor), options_(options), counters_(counters), owner_(owner), tasks_(reactor) {
+    : reactor_(reactor),
+      options_(options),
+      counters_(counters),
+      owner_(owner),
+      tasks_(reactor),
+      fill_end_bytes_(options.segment_bytes),
+      fill_allowed_(reactor) {
   PENSTOCK_ASSERT_EQ(options_.segment_bytes % kLogBlockBytes, 0U);
   PENSTOCK_ASSERT_GE(options_.segment_bytes, std::uint64_t{4} * kLogBlockBytes);
 }
@@ -59,8 +65,22 @@ SegmentPool::State SegmentPool::state() const noexcept {
 std::unique_ptr<Segment> SegmentPool::take() {
   PENSTOCK_ASSERT(ready_ != nullptr);
   std::unique_ptr<Segment> segment = std::exchange(ready_, nullptr);
+  fill_end_bytes_ = 0;
   start_preparing();
   return segment;
+}
+
+void SegmentPool::pace(std::uint64_t used_bytes) noexcept { allow_fill(2 * used_bytes); }
+
+void SegmentPool::allow_fill(std::uint64_t end_bytes) noexcept {
+  if (end_bytes <= fill_end_bytes_) return;
+  fill_end_bytes_ = end_bytes;
+  fill_allowed_.notify_all();
+}
+
+void SegmentPool::stop() noexcept {
+  stopping_ = true;
+  fill_allowed_.notify_all();
 }
 
 void SegmentPool::give_back(std::unique_ptr<Segment> segment) {
@@ -181,6 +201,8 @@ Task<> SegmentPool::fill_part(FillJob* job) {
     const std::uint64_t offset = job->next_offset;
     const std::uint64_t bytes = std::min(kFillBytes, options_.segment_bytes - offset);
     job->next_offset += bytes;
+    while (offset >= fill_end_bytes_ && !stopping_) co_await fill_allowed_.wait();
+    if (stopping_) co_return;
     const std::span<const std::byte> zeros = zeros_.span().first(bytes);
     const Status status = co_await reactor_.write(job->file, offset, zeros);
     if (!status.is_ok()) job->status = status;

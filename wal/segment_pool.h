@@ -60,12 +60,17 @@ class SegmentPool final {
   Status failure() const noexcept { return failure_; }
   /// The next segment; state() must be kReady. Begins to make the one after it.
   std::unique_ptr<Segment> take();
+  /// So much of the segment taken last is used. The zeros of the next one keep ahead of twice that and no more: half-way
+  /// through a segment the next one is ready, and a log that pauses has not paid for one it does not need yet.
+  void pace(std::uint64_t used_bytes) noexcept;
+  /// Somebody waits for the next segment.
+  void hurry() noexcept { allow_fill(options_.segment_bytes); }
   /// A segment that nobody needs, nor ever asks for by its old name.
   void give_back(std::unique_ptr<Segment> segment);
   /// In kNoSpace: tries again, unless that was less than 100 ms ago.
   void retry();
   /// Nothing new is begun from now on.
-  void stop() noexcept { stopping_ = true; }
+  void stop() noexcept;
   Task<> close();
 
  private:
@@ -85,6 +90,7 @@ class SegmentPool final {
   Task<Status> name_segment(Segment& segment, const std::string& path);
   Status remove_leftovers();
   void remove_surplus();
+  void allow_fill(std::uint64_t end_bytes) noexcept;
   bool must_prepare() const noexcept { return ready_ == nullptr && !stopping_ && failure_.is_ok(); }
 
   reactor::Reactor& reactor_;
@@ -98,6 +104,8 @@ class SegmentPool final {
   std::unique_ptr<Segment> ready_;
   std::uint64_t next_index_ = 0;
   std::uint64_t retry_at_ns_ = 0;
+  std::uint64_t fill_end_bytes_;  // How far zeros may be written now.
+  reactor::Event fill_allowed_;
   Status failure_;
   bool no_space_ = false;
   bool running_ = false;

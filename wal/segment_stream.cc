@@ -8,70 +8,84 @@
 
 namespace penstock::wal {
 
-Task<> SegmentStream::attach(reactor::Fd file, std::uint64_t file_bytes) {
+Task<> SegmentStream::attach(reactor::Fd file, std::uint64_t index, std::uint64_t file_bytes) {
   PENSTOCK_ASSERT_EQ(file_bytes % reactor::kBlockBytes, 0U);
   co_await close();
   file_ = file;
+  index_ = index;
   file_bytes_ = file_bytes;
 }
 
 Task<> SegmentStream::close() {
   co_await tasks_.join();
-  for (Piece& piece : pieces_) {
-    PENSTOCK_ASSERT(!piece.is_loading);
-    piece.number = kNone;
-  }
+  for (Piece& piece : pieces_) retire(piece);
   file_ = reactor::Fd::kNone;
-}
-
-SegmentStream::Piece* SegmentStream::find(std::uint64_t number) noexcept {
-  const auto found = std::ranges::find(pieces_, number, &Piece::number);
-  return found == pieces_.end() ? nullptr : &*found;
 }
 
 std::uint64_t SegmentStream::piece_bytes(std::uint64_t number) const noexcept {
   return std::min(kPieceBytes, file_bytes_ - (number * kPieceBytes));
 }
 
-void SegmentStream::start_loading(Piece* piece, std::uint64_t number) {
-  PENSTOCK_ASSERT(!piece->is_loading);
-  piece->number = number;
-  piece->is_loading = true;
-  tasks_.spawn(&SegmentStream::load, this, piece);
+/// The slot is free afterwards; its buffer is kept for the next piece unless the sink takes it.
+void SegmentStream::retire(Piece& piece) {
+  PENSTOCK_ASSERT(!piece.is_loading);
+  const bool was_read = piece.number != kNone && piece.status.is_ok();
+  if (was_read && sink_ != nullptr && sink_->keep(index_, piece.number, piece.buffer)) piece.buffer = {};
+  piece.number = kNone;
+}
+
+void SegmentStream::start_loading(std::uint64_t number) {
+  Piece& piece = slot_of(number);
+  retire(piece);
+  piece.number = number;
+  piece.is_loading = true;
+  tasks_.spawn(&SegmentStream::load, this, &piece);
+}
+
+/// A segment that is larger than a piece is read through chunks of the pool, if there is one.
+bool SegmentStream::make_buffer(Piece& piece) {
+  const std::uint64_t bytes = piece_bytes(piece.number);
+  if (piece.buffer.bytes() >= bytes) return true;
+  const LogImage* const image = sink_ != nullptr ? sink_ : source_;
+  if (image != nullptr && file_bytes_ > kPieceBytes) {
+    piece.buffer = image->pool().take();
+  } else {
+    piece.buffer = reactor::PooledBuffer(reactor::AlignedBuffer(bytes), nullptr);
+  }
+  return piece.buffer.bytes() >= bytes;
 }
 
 Task<> SegmentStream::load(Piece* piece) {
-  if (!piece->buffer) piece->buffer = reactor::AlignedBuffer(kPieceBytes);
-  if (!piece->buffer) {
+  reactor::PooledBuffer kept = source_ == nullptr ? reactor::PooledBuffer() : source_->take(index_, piece->number);
+  if (kept) {
+    piece->buffer = std::move(kept);
+    piece->status = Status::ok();
+  } else if (!make_buffer(*piece)) {
     piece->status = Status::from_errno(ENOMEM);
   } else {
     const std::span<std::byte> target = piece->buffer.span().first(piece_bytes(piece->number));
     piece->status = co_await reactor_.read(file_, piece->number * kPieceBytes, target);
   }
   piece->is_loading = false;
+  loaded_.notify_all();
 }
 
 Task<Result<SegmentStream::Piece*>> SegmentStream::acquire(std::uint64_t number) {
-  Piece* piece = find(number);
-  if (piece == nullptr) {
-    // Backwards, or far ahead: what is under way is of no use.
-    co_await tasks_.join();
-    piece = &pieces_[number % pieces_.size()];
-    start_loading(piece, number);
+  Piece& piece = slot_of(number);
+  // Backwards, or far ahead: what is under way is of no use.
+  if (piece.number != number) co_await tasks_.join();
+  if (piece.number != number) start_loading(number);
+  const std::uint64_t end = std::min(number + pieces_.size(), (file_bytes_ + kPieceBytes - 1) / kPieceBytes);
+  for (std::uint64_t next = number + 1; next < end; ++next) {
+    const Piece& slot = slot_of(next);
+    if (slot.number != next && !slot.is_loading) start_loading(next);
   }
-  if (piece->is_loading) co_await tasks_.join();
-  PENSTOCK_ASSERT(!piece->is_loading);
-  if (!piece->status.is_ok()) {
-    const Status status = piece->status;
-    piece->number = kNone;
-    co_return std::unexpected(status);
+  while (piece.is_loading) co_await loaded_.wait();
+  if (!piece.status.is_ok()) {
+    piece.number = kNone;
+    co_return std::unexpected(piece.status);
   }
-  const std::uint64_t next = number + 1;
-  if (next * kPieceBytes < file_bytes_ && find(next) == nullptr) {
-    Piece* const other = &pieces_[next % pieces_.size()];
-    if (!other->is_loading) start_loading(other, next);
-  }
-  co_return piece;
+  co_return &piece;
 }
 
 Task<Result<std::span<const std::byte>>> SegmentStream::fetch(std::uint64_t offset, std::uint64_t bytes) {

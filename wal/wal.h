@@ -35,6 +35,8 @@
 
 namespace penstock::wal {
 
+class LogImage;
+
 /// A place in the history of a reactor's logs. Ordered by epoch, then offset. An end is the first byte after a group.
 struct Position {
   std::uint32_t epoch = 0;
@@ -76,6 +78,7 @@ using GroupNumber = std::uint64_t;
 enum class SyncMode : std::uint8_t {
   kLinked,   ///< write -> fdatasync as linked entries. The default.
   kSyscall,  ///< The same chain executed by a worker thread with pwrite and fdatasync.
+  kDsync,    ///< One write that is durable when it completes (RWF_DSYNC); linked where the file system refuses that.
 };
 
 /// Database-wide identity that every header carries.
@@ -202,6 +205,9 @@ struct ReadOptions {
   std::optional<std::uint64_t> known_end;
   /// Otherwise: highest offset that a superblock proves to have been durable. A log that ends before it is `corruption`.
   std::uint64_t proven_end = 0;
+  /// Where a pass before has left what it read, and where this one leaves it.
+  LogImage* source = nullptr;
+  LogImage* sink = nullptr;
 };
 
 /// Gets the records of a log in order. A Status that is not ok ends the reading with it.

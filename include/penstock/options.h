@@ -35,6 +35,7 @@ struct RuntimeOptions {
 enum class WalSync : std::uint8_t {
   kLinked,   ///< write -> fdatasync as linked io_uring entries.
   kSyscall,  ///< The same two calls on a worker thread.
+  kDsync,    ///< One write that is durable when it completes (RWF_DSYNC); linked where the file system refuses that.
 };
 
 /// What open() did so far; counts only grow.

@@ -25,7 +25,8 @@ constexpr Word<Durability> kDurabilities[] = {
     {"sync", Durability::kSync}, {"written", Durability::kWritten}, {"buffered", Durability::kBuffered}};
 constexpr Word<IoBackend> kIoBackends[] = {
     {"auto", IoBackend::kAuto}, {"ring", IoBackend::kRing}, {"syscall", IoBackend::kSyscall}};
-constexpr Word<WalSync> kWalSyncs[] = {{"linked", WalSync::kLinked}, {"syscall", WalSync::kSyscall}};
+constexpr Word<WalSync> kWalSyncs[] = {
+    {"linked", WalSync::kLinked}, {"syscall", WalSync::kSyscall}, {"dsync", WalSync::kDsync}};
 constexpr Word<Placement> kPlacements[] = {{"pinned", Placement::kPinned}, {"hashed", Placement::kHashed}};
 
 template <typename E>
@@ -117,7 +118,7 @@ constexpr Key kKeys[] = {
     {"shards", [](Job& job, const std::string& value) { job.database.shards = parse_u32(value); },
      "at creation; 0: the engine's default"},
     {"wal_sync", [](Job& job, const std::string& value) { job.database.wal_sync = parse_word<WalSync>(kWalSyncs, value); },
-     "linked | syscall"},
+     "linked | syscall | dsync"},
     {"log_budget", [](Job& job, const std::string& value) { job.database.log_budget_bytes = parse_size(value); },
      "log per reactor"},
     {"log_segment", [](Job& job, const std::string& value) { job.database.log_segment_bytes = parse_size(value); },
