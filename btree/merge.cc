@@ -28,6 +28,11 @@ namespace {
 constexpr std::uint64_t kThrottleBytes = 64 * 1024;
 /// Operations between two looks at the clock.
 constexpr std::uint32_t kPaceOperations = 64;
+/// Leaves that are read ahead of a walk that leaves none out, and pages kept for that.
+constexpr std::uint32_t kReadAheadMax = 64;
+constexpr std::size_t kReadAheadPagesMax = 96;
+/// From so many leaves in a row on, an inner node's neighbour is read ahead too.
+constexpr std::uint32_t kReadAheadInnerFrom = 16;
 
 struct PathFrame {
   ChildPointer pointer;
@@ -35,6 +40,7 @@ struct PathFrame {
   NodeView node;
   std::uint32_t current = 0;         // The child that the walk is in.
   std::uint32_t deferred_begin = 0;  // Children from here on have not been handed to the packer.
+  std::uint32_t asked_end = 0;       // Children before this one were read ahead, or passed.
   bool dirty = false;
 };
 
@@ -75,6 +81,7 @@ class Merger {
   Task<Status> make_path_dirty(std::size_t depth);
   Task<Status> append_children(SharedPage page, std::uint32_t begin, std::uint32_t end);
   Task<Status> open_child(ChildPointer pointer, std::uint8_t level);
+  void read_ahead(PathFrame& frame);
   Task<Status> read_node(ChildPointer pointer, std::uint8_t level, SharedPage& page);
   Task<Status> write_extent(Bytes key, Bytes value);
   Task<Status> pace();
@@ -103,6 +110,10 @@ class Merger {
   std::vector<PathFrame> path_;  // The root first; empty if the root is a leaf.
   LeafFrame leaf_;
   bool changed_ = false;
+
+  std::deque<PageRef> ahead_;        // Pages asked for and perhaps not used yet, the oldest first.
+  std::uint32_t leaves_in_row_ = 0;  // Walked to without leaving one out.
+  std::vector<ChildPointer> asked_;
 
   std::array<NodePacker, kTreeDepthMax + 1> packers_;             // The last one only ever holds the new root.
   std::array<std::deque<ChildPointer>, kTreeDepthMax> replaced_;  // Not yet freed, by level.
@@ -177,7 +188,9 @@ Task<Status> Merger::descend() {
   std::uint8_t level = kTreeDepthMax;  // Of the root: any.
   if (!path_.empty()) {
     PathFrame& frame = path_.back();
-    frame.current = frame.node.child_index(source_.current().key);
+    const std::uint32_t last = std::exchange(frame.current, frame.node.child_index(source_.current().key));
+    leaves_in_row_ = frame.current <= last + 1 ? leaves_in_row_ + 1 : 0;
+    read_ahead(frame);
     PENSTOCK_ASSERT_GE(frame.current + (frame.dirty ? 1U : 0U), frame.deferred_begin);
     pointer = frame.node.child(frame.current);
     level = static_cast<std::uint8_t>(frame.node.level() - 1);
@@ -194,9 +207,28 @@ Task<Status> Merger::descend() {
     path_.push_back(PathFrame{.pointer = pointer, .page = std::move(page), .node = node});
     PathFrame& frame = path_.back();
     frame.current = node.child_index(source_.current().key);
+    if (frame.current != 0) leaves_in_row_ = 0;
+    read_ahead(frame);
     pointer = node.child(frame.current);
     level = static_cast<std::uint8_t>(node.level() - 1);
   }
+}
+
+/// A walk that has gone from leaf to leaf will go on so: the next ones are read in large requests while these are merged. Where
+/// operations are far apart nothing is read that is not needed.
+void Merger::read_ahead(PathFrame& frame) {
+  const bool is_above_leaves = frame.node.level() == 1;
+  std::uint32_t window = leaves_in_row_ >= kReadAheadInnerFrom ? 2 : 0;
+  if (is_above_leaves) window = std::min(4 * leaves_in_row_, kReadAheadMax);
+  const std::uint32_t begin = std::max(frame.current, frame.asked_end);
+  const std::uint32_t end = std::min(frame.node.count(), frame.current + window);
+  const bool is_worth_it = begin < end && (begin == frame.current || end - begin >= window / 2 || end == frame.node.count());
+  if (!is_worth_it) return;
+  asked_.clear();
+  for (std::uint32_t child = begin; child < end; ++child) asked_.push_back(frame.node.child(child));
+  frame.asked_end = end;
+  store_.prefetch(asked_, family_, ahead_);
+  while (ahead_.size() > kReadAheadPagesMax) ahead_.pop_front();
 }
 
 Task<Status> Merger::leave() {
@@ -381,7 +413,7 @@ Task<Status> Merger::open_child(ChildPointer pointer, std::uint8_t level) {
 
 /// `level` kTreeDepthMax: a root, of any level.
 Task<Status> Merger::read_node(ChildPointer pointer, std::uint8_t level, SharedPage& page) {
-  PageRef found = store_.find_cached(pointer);
+  PageRef found = store_.peek_cached(pointer);
   if (!found) {
     Result<PageRef> read = co_await store_.read_page(pointer, family_, false);
     if (!read.has_value()) co_return read.error();

@@ -63,6 +63,10 @@ AppliedPosition PageStore::older_applied() const noexcept { return impl_->older_
 Status PageStore::passed_over() const noexcept { return impl_->passed_over(); }
 
 PageRef PageStore::find_cached(const ChildPointer& pointer) noexcept { return impl_->find_cached(pointer); }
+PageRef PageStore::peek_cached(const ChildPointer& pointer) noexcept { return impl_->peek_cached(pointer); }
+void PageStore::prefetch(std::span<const ChildPointer> pages, FamilyId family, std::deque<PageRef>& references) {
+  impl_->prefetch(pages, family, references);
+}
 Task<Result<PageRef>> PageStore::read_page(ChildPointer pointer, FamilyId family, bool admit) {
   return impl_->read_page(pointer, family, admit);
 }
@@ -115,6 +119,7 @@ PageStore::Impl::Impl(reactor::Reactor& reactor, PageStoreOptions options)
       cache_(options_.cache_bytes),
       writer_(reactor, files_, options_.run_bytes_max),
       super_buffer_(kSuperSlotBytes),
+      prefetches_(reactor),
       reads_ended_(reactor) {}
 
 PageStore::Impl::~Impl() {

@@ -19,6 +19,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <span>
 #include <string>
@@ -78,7 +79,7 @@ struct StoreCounters {
   std::uint64_t pages_read = 0;
   std::uint64_t pages_written = 0;
   std::uint64_t page_bytes_written = 0;  ///< Pages, extents, tables and superblocks.
-  std::uint64_t cache_hits = 0;
+  std::uint64_t cache_hits = 0;  ///< Of reads that admit; so are the misses.
   std::uint64_t cache_misses = 0;
   std::uint64_t cache_evictions = 0;
   std::uint64_t cache_bytes = 0;
@@ -128,9 +129,14 @@ class PageStore {
   // --- reading ---
   /// The page if it is in memory, else an empty reference. Never suspends, allocates or enters the kernel.
   PageRef find_cached(const ChildPointer& pointer) noexcept;
+  /// The same for those whose use says nothing about what readers want: merges, backups, verification.
+  PageRef peek_cached(const ChildPointer& pointer) noexcept;
   /// From memory or from disk; concurrent reads of one page share the I/O. Errors: corruption (file, block), io_error.
   /// `admit` false (merges, backups, verification): a page that was not in memory leaves it again with its last reference.
   Task<Result<PageRef>> read_page(ChildPointer pointer, FamilyId family, bool admit = true);
+  /// Begins to read those of `pages` that are not in memory, adjacent ones in one request of at most 256 KiB, and adds a
+  /// reference to each: while it lives, read_page() finds the page. Nothing is admitted; errors are met by read_page().
+  void prefetch(std::span<const ChildPointer> pages, FamilyId family, std::deque<PageRef>& references);
   Task<Result<std::string>> read_extent(ExtentPointer pointer, FamilyId family);
 
   /// Keeps what the current root reaches readable, across publications, while it lives.

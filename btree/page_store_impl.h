@@ -38,7 +38,9 @@ class PageStore::Impl {
 
   // --- store_read.cc ---
   PageRef find_cached(const ChildPointer& pointer) noexcept;
+  PageRef peek_cached(const ChildPointer& pointer) noexcept;
   Task<Result<PageRef>> read_page(ChildPointer pointer, FamilyId family, bool admit);
+  void prefetch(std::span<const ChildPointer> pages, FamilyId family, std::deque<PageRef>& references);
   Task<Result<std::vector<Candidate>>> list_zone(Address zone);
 
   // --- extent.cc ---
@@ -80,6 +82,14 @@ class PageStore::Impl {
 
   // Reading.
   Task<Result<PageRef>> load_page(ChildPointer pointer, FamilyId family, bool admit);
+  bool is_possible(const ChildPointer& pointer) const noexcept;
+  struct Loading {
+    Frame* frame;
+    ChildPointer pointer;
+  };
+  Task<> load_run(std::vector<Loading> run, FamilyId family);
+  Frame* begin_loading(const ChildPointer& pointer, bool admit);
+  void end_loading(Frame* frame, Status status);
   Task<Status> fill_frame(Frame* frame, ChildPointer pointer, FamilyId family);
   Task<Status> read_blocks(Address address, std::span<std::byte> out);
   Task<Status> read_extent_into(ExtentPointer pointer, FamilyId family, std::string* value);
@@ -135,6 +145,7 @@ class PageStore::Impl {
   bool poisoned_ = false;
 
   std::uint32_t reads_ = 0;
+  reactor::TaskGroup prefetches_;
   reactor::Event reads_ended_;
   mutable StoreCounters counters_;
   std::uint64_t other_written_bytes_ = 0;  ///< Tables and superblocks.

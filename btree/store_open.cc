@@ -152,6 +152,7 @@ void PageStore::Impl::adopt_slots(SuperblockContent content, const Result<Superb
 Task<> PageStore::Impl::close() {
   if (pass_ != 0) co_await abandon();
   while (reads_ > 0) co_await reads_ended_.wait();
+  co_await prefetches_.join();
 }
 
 }  // namespace penstock::btree

@@ -30,6 +30,11 @@ PageRef PageStore::Impl::find_cached(const ChildPointer& pointer) noexcept {
   return PageRef(frame);
 }
 
+PageRef PageStore::Impl::peek_cached(const ChildPointer& pointer) noexcept {
+  Frame* frame = cache_.find(pointer);
+  return frame == nullptr || frame->is_loading ? PageRef() : PageRef(frame);
+}
+
 Task<Result<PageRef>> PageStore::Impl::read_page(ChildPointer pointer, FamilyId family, bool admit) {
   Frame* frame = cache_.find(pointer);
   if (frame == nullptr) co_return co_await load_page(pointer, family, admit);
@@ -40,32 +45,96 @@ Task<Result<PageRef>> PageStore::Impl::read_page(ChildPointer pointer, FamilyId 
     while (frame->is_loading) co_await pending->done.wait();
     if (!pending->status.is_ok()) co_return std::unexpected(pending->status);
   }
-  ++counters_.cache_hits;
+  if (admit) ++counters_.cache_hits;
   co_return page;
 }
 
 /// Reads a page that is not in memory. Others that want it meanwhile find the frame, loading.
 Task<Result<PageRef>> PageStore::Impl::load_page(ChildPointer pointer, FamilyId family, bool admit) {
-  const bool is_possible =
-      pointer.blocks >= 1 && pointer.blocks <= kPageBlocksMax && map_.contains(pointer.address, pointer.blocks);
-  if (!is_possible) co_return std::unexpected(corruption_at(pointer.address).with_shard(options_.shard));
-  ++counters_.cache_misses;
-  Frame* frame = cache_.insert(pointer, admit);
+  if (!is_possible(pointer)) co_return std::unexpected(corruption_at(pointer.address).with_shard(options_.shard));
+  Frame* frame = begin_loading(pointer, admit);
   if (frame == nullptr) co_return std::unexpected(Status::from_errno(ENOMEM).with_shard(options_.shard));
   PageRef page(frame);
   PageCache::unpin(*frame);  // The reference has its own.
-  frame->is_loading = true;
-  auto pending = std::make_shared<PendingRead>(reactor_);
-  frame->pending = pending;
   ++reads_;
-  pending->status = co_await fill_frame(frame, pointer, family);
-  frame->is_loading = false;
-  frame->pending.reset();
-  if (!pending->status.is_ok()) cache_.forget(*frame);
-  pending->done.notify_all();
+  const Status status = co_await fill_frame(frame, pointer, family);
+  end_loading(frame, status);
   on_read_end();
-  if (!pending->status.is_ok()) co_return std::unexpected(pending->status);
+  if (!status.is_ok()) co_return std::unexpected(status);
   co_return page;
+}
+
+bool PageStore::Impl::is_possible(const ChildPointer& pointer) const noexcept {
+  return pointer.blocks >= 1 && pointer.blocks <= kPageBlocksMax && map_.contains(pointer.address, pointer.blocks);
+}
+
+/// A frame, pinned once, that others find loading; null if the system has no memory.
+Frame* PageStore::Impl::begin_loading(const ChildPointer& pointer, bool admit) {
+  if (admit) ++counters_.cache_misses;
+  Frame* frame = cache_.insert(pointer, admit);
+  if (frame == nullptr) return nullptr;
+  frame->is_loading = true;
+  frame->pending = std::make_shared<PendingRead>(reactor_);
+  return frame;
+}
+
+void PageStore::Impl::end_loading(Frame* frame, Status status) {
+  const std::shared_ptr<PendingRead> pending = std::move(frame->pending);
+  frame->pending.reset();
+  frame->is_loading = false;
+  pending->status = status;
+  if (!status.is_ok()) cache_.forget(*frame);
+  pending->done.notify_all();
+}
+
+void PageStore::Impl::prefetch(std::span<const ChildPointer> pages, FamilyId family, std::deque<PageRef>& references) {
+  std::vector<Loading> run;
+  std::uint32_t run_blocks = 0;
+  const auto send = [&] {
+    if (run.empty()) return;
+    ++reads_;
+    prefetches_.spawn(&PageStore::Impl::load_run, this, std::exchange(run, {}), family);
+    run_blocks = 0;
+  };
+  for (const ChildPointer& pointer : pages) {
+    const bool is_known = cache_.find(pointer) != nullptr || !writer_.find(pointer.address, pointer.blocks).empty();
+    if (is_known || !is_possible(pointer)) continue;
+    if (!run.empty()) {
+      const ChildPointer& last = run.back().pointer;
+      const bool adjoins =
+          last.address.file == pointer.address.file && last.address.block + last.blocks == pointer.address.block;
+      if (!adjoins || (run_blocks + pointer.blocks) * kPageBlockBytes > kBufferBytes) send();
+    }
+    Frame* frame = begin_loading(pointer, false);
+    if (frame == nullptr) break;
+    references.emplace_back(frame);
+    run.push_back({frame, pointer});
+    run_blocks += pointer.blocks;
+  }
+  send();
+}
+
+/// Reads adjacent pages in one request. What is wrong with one of them is found out by reading it alone.
+Task<> PageStore::Impl::load_run(std::vector<Loading> run, FamilyId family) {
+  const ChildPointer& last = run.back().pointer;
+  const Address first = run.front().pointer.address;
+  const std::size_t bytes = std::size_t{last.address.block + last.blocks - first.block} * kPageBlockBytes;
+  reactor::AlignedBuffer buffer = take_buffer(bytes);
+  const Status read = buffer ? co_await read_blocks(first, buffer.span().first(bytes)) : Status::from_errno(ENOMEM);
+  for (const Loading& each : run) {
+    Status status = read;
+    if (read.is_ok()) {
+      ++counters_.pages_read;
+      const std::size_t offset = std::size_t{each.pointer.address.block - first.block} * kPageBlockBytes;
+      std::memcpy(each.frame->data, buffer.data() + offset, each.frame->bytes().size());
+      status = validate_page(each.frame->bytes(), each.pointer, family);
+    }
+    if (!status.is_ok()) status = co_await fill_frame(each.frame, each.pointer, family);
+    end_loading(each.frame, status);
+    PageCache::unpin(*each.frame);
+  }
+  if (buffer) give_buffer(std::move(buffer));
+  on_read_end();
 }
 
 Task<Status> PageStore::Impl::fill_frame(Frame* frame, ChildPointer pointer, FamilyId family) {
