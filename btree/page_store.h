@@ -79,7 +79,7 @@ struct StoreCounters {
   std::uint64_t pages_read = 0;
   std::uint64_t pages_written = 0;
   std::uint64_t page_bytes_written = 0;  ///< Pages, extents, tables and superblocks.
-  std::uint64_t cache_hits = 0;  ///< Of reads that admit; so are the misses.
+  std::uint64_t cache_hits = 0;          ///< Of reads that admit; so are the misses.
   std::uint64_t cache_misses = 0;
   std::uint64_t cache_evictions = 0;
   std::uint64_t cache_bytes = 0;

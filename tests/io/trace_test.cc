@@ -142,8 +142,8 @@ class Traced : public ::testing::Test {
     const char* sanitizer = std::getenv("ASAN_OPTIONS");
     const std::string sanitizer_options = (sanitizer == nullptr ? "" : std::string(sanitizer) + ":") + "detect_leaks=0";
     const std::string command =
-        "env -u PENSTOCK_IO 'ASAN_OPTIONS=" + sanitizer_options + "' " + std::string(kDirectoryVariable) + "='" + directory_.path() + "' " + kReactorsVariable + "=" +
-        std::to_string(reactors) + " " + strace +
+        "env -u PENSTOCK_IO 'ASAN_OPTIONS=" + sanitizer_options + "' " + std::string(kDirectoryVariable) + "='" +
+        directory_.path() + "' " + kReactorsVariable + "=" + std::to_string(reactors) + " " + strace +
         "io_uring_setup,io_uring_enter,write,writev,pwrite64,pwritev,pwritev2,fsync,fdatasync,sync_file_range,msync,ftruncate,"
         "fallocate -- '" +
         self + "' --gtest_also_run_disabled_tests --gtest_brief=1 --gtest_filter=TraceDriver.DISABLED_CommitsAndFlushes >'" +
