@@ -37,6 +37,13 @@ struct CachedFind {
 };
 CachedFind find_cached(PageStore& store, const ChildPointer& root, FamilyId family, Bytes key);
 
+/// The same for borrowers: see PageStore::look_at(). `complete` false: a page or an extent would have to be read.
+struct BorrowedFind {
+  bool complete = false;
+  std::optional<Bytes> value;
+};
+BorrowedFind find_borrowed(PageStore& store, const ChildPointer& root, Bytes key);
+
 /// Empty if the key is not there. The caller holds a ReadPin. Errors: corruption, io_error.
 Task<Result<std::optional<Found>>> find(PageStore& store, ChildPointer root, FamilyId family, Bytes key);
 

@@ -30,6 +30,12 @@ PageRef::~PageRef() {
   if (frame_ != nullptr) PageCache::unpin(*frame_);
 }
 
+PageRef PageRef::adopt(void* released) noexcept {
+  PageRef page;
+  page.frame_ = static_cast<Frame*>(released);
+  return page;
+}
+
 std::span<const std::byte> PageRef::bytes() const noexcept {
   PENSTOCK_ASSERT(frame_ != nullptr);
   return frame_->bytes();

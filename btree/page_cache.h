@@ -13,6 +13,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -83,6 +84,13 @@ class PageCache {
   static void note_use(Frame& frame) noexcept {
     if (frame.uses < 3) ++frame.uses;
     if (frame.is_passing && frame.slab != Frame::kLoose) frame.is_passing = false;
+  }
+
+  /// The same by several threads at once, while the shard's reactor stands still.
+  static void note_use_shared(Frame& frame) noexcept {
+    const std::atomic_ref<std::uint8_t> uses(frame.uses);
+    const std::uint8_t seen = uses.load(std::memory_order_relaxed);
+    if (seen < 3) uses.store(static_cast<std::uint8_t>(seen + 1), std::memory_order_relaxed);
   }
 
   /// A frame for a page that has none, pinned once by the caller (unpin), its bytes undefined. `admit` false: it goes at its

@@ -103,6 +103,10 @@ class PageRef {
   explicit operator bool() const noexcept { return frame_ != nullptr; }
   std::span<const std::byte> bytes() const noexcept;
 
+  /// For owners that must not know what a page is: gives the pin away, and takes it back.
+  void* release() noexcept { return std::exchange(frame_, nullptr); }
+  static PageRef adopt(void* released) noexcept;
+
  private:
   Frame* frame_ = nullptr;
 };
@@ -131,6 +135,9 @@ class PageStore {
   PageRef find_cached(const ChildPointer& pointer) noexcept;
   /// The same for those whose use says nothing about what readers want: merges, backups, verification.
   PageRef peek_cached(const ChildPointer& pointer) noexcept;
+  /// The page's bytes if it is in memory, good as long as nothing runs on the shard's reactor: for borrowers
+  /// (reactor/borrow_gate.h), several at once. Nothing is pinned; that it was used is noted.
+  std::span<const std::byte> look_at(const ChildPointer& pointer) noexcept;
   /// From memory or from disk; concurrent reads of one page share the I/O. Errors: corruption (file, block), io_error.
   /// `admit` false (merges, backups, verification): a page that was not in memory leaves it again with its last reference.
   Task<Result<PageRef>> read_page(ChildPointer pointer, FamilyId family, bool admit = true);

@@ -39,6 +39,7 @@ class PageStore::Impl {
   // --- store_read.cc ---
   PageRef find_cached(const ChildPointer& pointer) noexcept;
   PageRef peek_cached(const ChildPointer& pointer) noexcept;
+  std::span<const std::byte> look_at(const ChildPointer& pointer) noexcept;
   Task<Result<PageRef>> read_page(ChildPointer pointer, FamilyId family, bool admit);
   void prefetch(std::span<const ChildPointer> pages, FamilyId family, std::deque<PageRef>& references);
   Task<Result<std::vector<Candidate>>> list_zone(Address zone);

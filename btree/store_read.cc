@@ -30,6 +30,13 @@ PageRef PageStore::Impl::find_cached(const ChildPointer& pointer) noexcept {
   return PageRef(frame);
 }
 
+std::span<const std::byte> PageStore::Impl::look_at(const ChildPointer& pointer) noexcept {
+  Frame* frame = cache_.find(pointer);
+  if (frame == nullptr || frame->is_loading) return {};
+  PageCache::note_use_shared(*frame);
+  return frame->bytes();
+}
+
 PageRef PageStore::Impl::peek_cached(const ChildPointer& pointer) noexcept {
   Frame* frame = cache_.find(pointer);
   return frame == nullptr || frame->is_loading ? PageRef() : PageRef(frame);

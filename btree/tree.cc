@@ -59,6 +59,28 @@ CachedFind find_cached(PageStore& store, const ChildPointer& root, FamilyId /*fa
   }
 }
 
+BorrowedFind find_borrowed(PageStore& store, const ChildPointer& root, Bytes key) {
+  BorrowedFind result;
+  ChildPointer pointer = root;
+  LevelCheck levels;
+  while (!pointer.is_null()) {
+    const std::span<const std::byte> page = store.look_at(pointer);
+    if (page.empty()) return result;
+    const NodeView node(page);
+    if (!levels.accepts(node)) return result;
+    if (node.is_leaf()) {
+      const NodeView::Position position = node.lower_bound(key);
+      if (!position.equal) break;
+      if ((node.cell_flags(position.index) & kCellExtent) != 0) return result;
+      result.value = node.payload(position.index);
+      break;
+    }
+    pointer = node.child(node.child_index(key));
+  }
+  result.complete = true;
+  return result;
+}
+
 Task<Result<std::optional<Found>>> find(PageStore& store, ChildPointer root, FamilyId family, Bytes key) {
   if (root.is_null()) co_return std::optional<Found>();
   ChildPointer pointer = root;

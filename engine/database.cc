@@ -225,6 +225,17 @@ class GetFromThread final : public reactor::Message {
   Promise<Result<std::string>> promise_;
 };
 
+/// The answer if the reactor sleeps and has it in memory. The call is accepted: nothing is closed meanwhile.
+std::optional<Result<std::string>> borrow_get(const DatabaseCore& core, ShardEngine& shard, const Family& family, Bytes key) {
+  reactor::BorrowGate& gate = shard.part().reactor().gate();
+  if (!core.settings().options.borrowed_reads || detail::current_executor != nullptr || !gate.try_borrow()) {
+    return std::nullopt;
+  }
+  std::optional<Result<std::string>> answer = shard.get_borrowed(family.state(), key);
+  gate.give_back();
+  return answer;
+}
+
 Task<Result<bool>> contains_on(ShardEngine* shard, Family family, std::string key) {
   co_return co_await shard->contains(family.state(), key);
 }
@@ -432,9 +443,14 @@ Future<Result<std::string>> Database::get(const Family& family, Bytes key) {
   if (!core_->accept(id, static_cast<std::int64_t>(key.size()) + kSmallCallCredit, true, refused)) {
     return ready_future(Result<std::string>(std::unexpected(refused)));
   }
-  auto* call = new GetFromThread(*core_, core_->shard(id), family, key);
+  detail::ShardEngine& shard = core_->shard(id);
+  if (std::optional<Result<std::string>> answer = borrow_get(*core_, shard, family, key)) {
+    core_->release(id, static_cast<std::int64_t>(key.size()) + kSmallCallCredit);
+    return ready_future(std::move(*answer));
+  }
+  auto* call = new GetFromThread(*core_, shard, family, key);
   Future<Result<std::string>> future = call->future();
-  core_->part_of(id).reactor().post(*call);
+  shard.part().reactor().post(*call);
   return future;
 }
 

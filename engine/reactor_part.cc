@@ -217,7 +217,8 @@ void ReactorPart::on_memtable_growth(std::uint64_t before, std::uint64_t after) 
 }
 
 void ReactorPart::freeze_largest() {
-  const auto largest = std::ranges::max_element(shards_, {}, [](const auto& shard) { return shard->active_bytes(); });
+  const auto largest = std::ranges::max_element(
+      shards_, {}, [](const auto& shard) { return shard->is_stuck() ? std::uint64_t{0} : shard->active_bytes(); });
   (*largest)->freeze();
 }
 

@@ -88,6 +88,8 @@ class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
   void on_memtable_freed(std::uint64_t bytes, std::uint64_t duration_ns);
   bool is_memory_short() const noexcept { return memtable_bytes_ >= memtable_limit_ / 2; }
   std::uint64_t memtable_bytes() const noexcept { return memtable_bytes_; }
+  /// What a shard that cannot flush may hold: with all of them stuck but one, that one still has half of the memory.
+  std::uint64_t stuck_share_bytes() const noexcept { return memtable_limit_ / 2 / shards_.size(); }
   void drain_waiting();
   void note_delay(std::uint64_t duration_ns) noexcept;
   void on_shard_caught_up() { on_caught_up_(); }

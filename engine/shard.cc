@@ -30,14 +30,38 @@ class CommitOnShard final : public engine::CommitCall {
 ShardId Shard::id() const noexcept { return engine_->id(); }
 
 Task<Result<std::string>> Shard::get(const Family& family, Bytes key) {
-  if (!family.valid() || key.size() > kKeyBytesMax || family.shard_of(key) != id()) {
+  if (!is_mine(family, key)) {
     co_return std::unexpected(Status(Code::kInvalidArgument).with_shard(id()));
   }
   co_return co_await engine_->get(family.state(), key);
 }
 
+PinnedValue::~PinnedValue() {
+  if (page_ != nullptr) {
+    btree::PageRef::adopt(page_);
+  }
+}
+
+Task<Result<PinnedValue>> Shard::get_pinned(const Family& family, Bytes key) {
+  if (!is_mine(family, key)) {
+    co_return std::unexpected(Status(Code::kInvalidArgument).with_shard(id()));
+  }
+  co_return co_await engine_->get_pinned(family.state(), key);
+}
+
+std::optional<Result<PinnedValue>> Shard::get_cached(const Family& family, Bytes key) {
+  if (!is_mine(family, key)) {
+    return std::unexpected(Status(Code::kInvalidArgument).with_shard(id()));
+  }
+  return engine_->get_cached(family.state(), key);
+}
+
+bool Shard::is_mine(const Family& family, Bytes key) const noexcept {
+  return family.valid() && key.size() <= kKeyBytesMax && family.shard_of(key) == id();
+}
+
 Task<Result<bool>> Shard::contains(const Family& family, Bytes key) {
-  if (!family.valid() || key.size() > kKeyBytesMax || family.shard_of(key) != id()) {
+  if (!is_mine(family, key)) {
     co_return std::unexpected(Status(Code::kInvalidArgument).with_shard(id()));
   }
   co_return co_await engine_->contains(family.state(), key);

@@ -138,6 +138,10 @@ ShardEngine::Verdict ShardEngine::admit(const engine::CommitCall& call) {
     case wal::Log::Admission::kClosed:
       return refuse(Code::kClosed);
   }
+  // What a shard that cannot flush holds is never freed: it must leave the others theirs.
+  if (is_stuck() && held_bytes() >= part_.stuck_share_bytes()) {
+    return {Admission::kRefused, flush_failure_.with_shard(id_)};
+  }
   switch (part_.admit_memory(call.payload.size())) {
     case engine::ReactorPart::MemoryVerdict::kNow:
       return {Admission::kApplied, {}};
@@ -243,7 +247,9 @@ void ShardEngine::fail_unfinished() {
 void ShardEngine::collect(Metrics& metrics) const {
   metrics.commits += commits_;
   metrics.operations += operations_;
-  metrics.gets += gets_;
+  const std::uint64_t borrowed = gets_borrowed_.load(std::memory_order_relaxed);
+  metrics.gets += gets_ + borrowed;
+  metrics.gets_borrowed += borrowed;
   metrics.gets_from_disk += gets_from_disk_;
   metrics.scans += scans_;
   if (store_ == nullptr) {

@@ -10,6 +10,7 @@
 // Thread: its reactor.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -70,7 +71,11 @@ class ShardEngine {
   // --- reading (engine/shard_read.cc) ---
   /// The answer if it can be given from memory.
   std::optional<Result<std::string>> try_get(const FamilyState& family, Bytes key);
+  /// The same for a thread that has borrowed the reactor (reactor/borrow_gate.h), several at once.
+  std::optional<Result<std::string>> get_borrowed(const FamilyState& family, Bytes key) const;
+  std::optional<Result<PinnedValue>> get_cached(const FamilyState& family, Bytes key);
   Task<Result<std::string>> get(const FamilyState& family, Bytes key);
+  Task<Result<PinnedValue>> get_pinned(const FamilyState& family, Bytes key);
   Task<Result<bool>> contains(const FamilyState& family, Bytes key);
   Task<Result<ScanResult>> scan(const FamilyState& family, const ScanOptions& options);
 
@@ -86,6 +91,10 @@ class ShardEngine {
   Task<Outcome<VerifyReport>> verify();
 
   std::uint64_t active_bytes() const noexcept { return active_->memtable.memory_bytes(); }
+  /// Of all its memtables.
+  std::uint64_t held_bytes() const noexcept;
+  /// Its flush met what no other try will mend (a damaged page): its memtables stay until the next opening.
+  bool is_stuck() const noexcept;
   bool has_waiting() const noexcept { return !waiting_.empty(); }
   void collect(Metrics& metrics) const;
 
@@ -113,9 +122,18 @@ class ShardEngine {
   Status check_families(const engine::CommitCall& call) const;
   Sequence prune_below() const noexcept;
 
-  /// The newest visible version of a key in memory; none: ask the tree.
-  std::optional<memtable::Memtable::Version> find_in_memtables(FamilyId family, Bytes key) const noexcept;
-  Task<Result<std::string>> get_from_tree(FamilyId family, Bytes key);
+  /// What memory knows of a key as of the published position.
+  struct Located {
+    enum class Answer : std::uint8_t { kUnknown, kAbsent, kDropped, kInMemtable, kInPage };
+    Answer answer = Answer::kUnknown;  ///< kUnknown: a page or an extent has to be read.
+    Bytes value;
+    const std::shared_ptr<Generation>* generation = nullptr;  ///< kInMemtable: the one that holds the value.
+    btree::PageRef page;                                      ///< kInPage
+  };
+  Located locate(const FamilyState& family, Bytes key) const noexcept;
+  std::optional<Located> locate_in_memtables(const FamilyState& family, Bytes key) const noexcept;
+  Status absence(const FamilyState& family, Located::Answer answer) const noexcept;
+  Task<Result<PinnedValue>> get_from_tree(FamilyId family, Bytes key);
   GenerationList generations() const;
   class Scan;
 
@@ -166,6 +184,7 @@ class ShardEngine {
   mutable std::uint64_t gets_ = 0;
   mutable std::uint64_t gets_from_disk_ = 0;
   std::uint64_t scans_ = 0;
+  alignas(64) mutable std::atomic<std::uint64_t> gets_borrowed_{0};  // By borrowers, each from its own thread.
 };
 
 }  // namespace penstock::detail

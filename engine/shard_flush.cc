@@ -14,9 +14,19 @@ namespace {
 constexpr std::uint64_t kRetryNs = 100'000'000;
 
 /// Failures that another try may mend.
-bool is_transient(Status status) { return status.is(Code::kNoSpace) || status.is(Code::kIoError); }
+bool is_transient(Status status) noexcept { return status.is(Code::kNoSpace) || status.is(Code::kIoError); }
 
 }  // namespace
+
+bool ShardEngine::is_stuck() const noexcept { return !flush_failure_.is_ok() && !is_transient(flush_failure_); }
+
+std::uint64_t ShardEngine::held_bytes() const noexcept {
+  std::uint64_t bytes = active_->memtable.memory_bytes();
+  for (const std::shared_ptr<Generation>& generation : frozen_) {
+    bytes += generation->memtable.memory_bytes();
+  }
+  return bytes;
+}
 
 void ShardEngine::freeze() {
   if (active_->memtable.is_empty()) {
@@ -68,8 +78,8 @@ Task<Status> ShardEngine::flush() {
 Task<> ShardEngine::run_flusher() {
   while (!stopping_) {
     const bool has_work = !frozen_.empty() || publications_wanted_ > 0;
-    const bool is_stuck = !part_.log().failure().is_ok() || (!flush_failure_.is_ok() && !is_transient(flush_failure_));
-    if (!has_work || is_stuck || pass_runs_) {
+    const bool has_log_failed = !part_.log().failure().is_ok();
+    if (!has_work || has_log_failed || is_stuck() || pass_runs_) {
       co_await work_.wait();
       continue;
     }

@@ -8,47 +8,101 @@
 
 namespace penstock::detail {
 
-namespace {
-
-using Version = memtable::Memtable::Version;
-
-Result<std::string> answer_of(const Version& version) {
-  if (version.is_delete) {
-    return std::unexpected(Status(Code::kNotFound));
+std::optional<ShardEngine::Located> ShardEngine::locate_in_memtables(const FamilyState& family, Bytes key) const noexcept {
+  using Answer = Located::Answer;
+  if (family.dropped.load(std::memory_order_relaxed)) {
+    return Located{.answer = Answer::kDropped, .value = {}, .page = {}};
   }
-  return std::string(version.value);
+  const auto look_in = [&](const std::shared_ptr<Generation>& generation) -> std::optional<Located> {
+    const auto version = generation->memtable.find(family.id, key, published_);
+    if (!version.has_value()) {
+      return std::nullopt;
+    }
+    return Located{.answer = version->is_delete ? Answer::kAbsent : Answer::kInMemtable,
+                   .value = version->value,
+                   .generation = &generation,
+                   .page = {}};
+  };
+  std::optional<Located> found = look_in(active_);
+  for (auto generation = frozen_.rbegin(); generation != frozen_.rend() && !found.has_value(); ++generation) {
+    found = look_in(*generation);
+  }
+  return found;
 }
 
-}  // namespace
+ShardEngine::Located ShardEngine::locate(const FamilyState& family, Bytes key) const noexcept {
+  using Answer = Located::Answer;
+  if (std::optional<Located> found = locate_in_memtables(family, key)) {
+    return std::move(*found);
+  }
+  btree::CachedFind cached = btree::find_cached(*store_, flusher_->root_of(family.id), family.id, key);
+  if (!cached.complete || (cached.found.has_value() && cached.found->extent.has_value())) {
+    return {.answer = Answer::kUnknown, .value = {}, .page = {}};
+  }
+  if (!cached.found.has_value()) {
+    return {.answer = Answer::kAbsent, .value = {}, .page = {}};
+  }
+  return {.answer = Answer::kInPage, .value = cached.found->value, .page = std::move(cached.found->page)};
+}
 
-std::optional<Version> ShardEngine::find_in_memtables(FamilyId family, Bytes key) const noexcept {
-  if (const std::optional<Version> version = active_->memtable.find(family, key, published_)) {
-    return version;
-  }
-  for (auto generation = frozen_.rbegin(); generation != frozen_.rend(); ++generation) {
-    if (const std::optional<Version> version = (*generation)->memtable.find(family, key, published_)) {
-      return version;
-    }
-  }
-  return std::nullopt;
+Status ShardEngine::absence(const FamilyState& family, Located::Answer answer) const noexcept {
+  const bool is_dropped = answer == Located::Answer::kDropped;
+  return is_dropped ? Status(Code::kDropped).with_place(FileKind::kCatalog, family.id) : Status(Code::kNotFound);
 }
 
 std::optional<Result<std::string>> ShardEngine::try_get(const FamilyState& family, Bytes key) {
   ++gets_;
-  if (family.dropped.load(std::memory_order_relaxed)) {
-    return std::unexpected(Status(Code::kDropped).with_place(FileKind::kCatalog, family.id));
+  const Located located = locate(family, key);
+  switch (located.answer) {
+    case Located::Answer::kUnknown:
+      return std::nullopt;
+    case Located::Answer::kAbsent:
+    case Located::Answer::kDropped:
+      return std::unexpected(absence(family, located.answer));
+    case Located::Answer::kInMemtable:
+    case Located::Answer::kInPage:
+      break;
   }
-  if (const std::optional<Version> version = find_in_memtables(family.id, key)) {
-    return answer_of(*version);
+  return std::string(located.value);
+}
+
+std::optional<Result<std::string>> ShardEngine::get_borrowed(const FamilyState& family, Bytes key) const {
+  gets_borrowed_.fetch_add(1, std::memory_order_relaxed);
+  if (const std::optional<Located> located = locate_in_memtables(family, key)) {
+    if (located->answer != Located::Answer::kInMemtable) {
+      return std::unexpected(absence(family, located->answer));
+    }
+    return std::string(located->value);
   }
-  const btree::CachedFind cached = btree::find_cached(*store_, flusher_->root_of(family.id), family.id, key);
-  if (!cached.complete || (cached.found.has_value() && cached.found->extent.has_value())) {
+  const btree::BorrowedFind found = btree::find_borrowed(*store_, flusher_->root_of(family.id), key);
+  if (!found.complete) {
     return std::nullopt;
   }
-  if (!cached.found.has_value()) {
+  if (!found.value.has_value()) {
     return std::unexpected(Status(Code::kNotFound));
   }
-  return std::string(cached.found->value);
+  return std::string(*found.value);
+}
+
+std::optional<Result<PinnedValue>> ShardEngine::get_cached(const FamilyState& family, Bytes key) {
+  ++gets_;
+  Located located = locate(family, key);
+  PinnedValue pinned;
+  switch (located.answer) {
+    case Located::Answer::kUnknown:
+      return std::nullopt;
+    case Located::Answer::kAbsent:
+    case Located::Answer::kDropped:
+      return std::unexpected(absence(family, located.answer));
+    case Located::Answer::kInMemtable:
+      pinned.memory_ = *located.generation;
+      break;
+    case Located::Answer::kInPage:
+      pinned.page_ = located.page.release();
+      break;
+  }
+  pinned.value_ = located.value;
+  return pinned;
 }
 
 Task<Result<std::string>> ShardEngine::get(const FamilyState& family, Bytes key) {
@@ -57,22 +111,44 @@ Task<Result<std::string>> ShardEngine::get(const FamilyState& family, Bytes key)
   }
   // What the memtables lacked just now, the tree of just now decides: commits that come meanwhile are later than this read.
   ++gets_from_disk_;
+  const Result<PinnedValue> found = co_await get_from_tree(family.id, key);
+  if (!found.has_value()) {
+    co_return std::unexpected(found.error());
+  }
+  co_return std::string(found->value());
+}
+
+Task<Result<PinnedValue>> ShardEngine::get_pinned(const FamilyState& family, Bytes key) {
+  if (std::optional<Result<PinnedValue>> answer = get_cached(family, key)) {
+    co_return std::move(*answer);
+  }
+  ++gets_from_disk_;
   co_return co_await get_from_tree(family.id, key);
 }
 
-Task<Result<std::string>> ShardEngine::get_from_tree(FamilyId family, Bytes key) {
+Task<Result<PinnedValue>> ShardEngine::get_from_tree(FamilyId family, Bytes key) {
   const btree::PageStore::ReadPin pin = store_->pin_current();
-  const Result<std::optional<btree::Found>> found = co_await btree::find(*store_, flusher_->root_of(family), family, key);
+  Result<std::optional<btree::Found>> found = co_await btree::find(*store_, flusher_->root_of(family), family, key);
   if (!found.has_value()) {
     co_return std::unexpected(found.error().with_shard(id_));
   }
   if (!found->has_value()) {
     co_return std::unexpected(Status(Code::kNotFound));
   }
-  if ((*found)->extent.has_value()) {
-    co_return co_await store_->read_extent(*(*found)->extent, family);
+  PinnedValue pinned;
+  if (const std::optional<btree::ExtentPointer>& extent = (*found)->extent) {
+    Result<std::string> value = co_await store_->read_extent(*extent, family);
+    if (!value.has_value()) {
+      co_return std::unexpected(value.error());
+    }
+    const auto copy = std::make_shared<const std::string>(std::move(*value));
+    pinned.value_ = *copy;
+    pinned.memory_ = copy;
+  } else {
+    pinned.value_ = (*found)->value;
+    pinned.page_ = (*found)->page.release();
   }
-  co_return std::string((*found)->value);
+  co_return pinned;
 }
 
 Task<Result<bool>> ShardEngine::contains(const FamilyState& family, Bytes key) {
@@ -80,8 +156,9 @@ Task<Result<bool>> ShardEngine::contains(const FamilyState& family, Bytes key) {
   if (family.dropped.load(std::memory_order_relaxed)) {
     co_return std::unexpected(Status(Code::kDropped).with_place(FileKind::kCatalog, family.id));
   }
-  if (const std::optional<Version> version = find_in_memtables(family.id, key)) {
-    co_return !version->is_delete;
+  using Answer = Located::Answer;
+  if (const Answer answer = locate(family, key).answer; answer != Answer::kUnknown) {
+    co_return answer == Answer::kInMemtable || answer == Answer::kInPage;
   }
   const btree::PageStore::ReadPin pin = store_->pin_current();
   const Result<std::optional<btree::Found>> found = co_await btree::find(*store_, flusher_->root_of(family.id), family.id, key);
@@ -151,7 +228,7 @@ class ShardEngine::Scan {
       if (!cursor.valid() || cursor.key() != at) {
         continue;
       }
-      const std::optional<Version> version = cursor.version(visible_);
+      const std::optional<memtable::Memtable::Version> version = cursor.version(visible_);
       PENSTOCK_ASSERT(version.has_value());  // Invisible ones were skipped.
       co_return version->is_delete ? std::nullopt : std::optional<std::string>(version->value);
     }

@@ -209,10 +209,14 @@ void Reactor::sleep_until_event() {
     constexpr std::uint64_t kWaitNsMax = 3'600'000'000'000;
     wait_ns = deadline_ns <= now ? 0 : static_cast<std::int64_t>(std::min(deadline_ns - now, kWaitNsMax));
   }
+  // Nothing in flight: nobody waits for what this thread would do next, and borrowers keep nobody.
+  const bool is_lent = wait_ns != 0 && io_->in_flight() == 0;
+  if (is_lent) gate_.lend();
   sleeping_.store(true, std::memory_order_seq_cst);
   if (inbox_.load(std::memory_order_seq_cst) != nullptr || stopping_.load(std::memory_order_seq_cst)) wait_ns = 0;
   io_->enter(wait_ns);
   sleeping_.store(false, std::memory_order_relaxed);
+  if (is_lent) gate_.reclaim();
   collect();
 }
 

@@ -32,6 +32,7 @@
 #include "penstock/future.h"
 #include "penstock/status.h"
 #include "penstock/task.h"
+#include "reactor/borrow_gate.h"
 #include "reactor/buffer.h"
 #include "reactor/io.h"
 #include "reactor/system.h"
@@ -123,6 +124,8 @@ class Reactor final : public detail::Executor {
 
   // --- any thread; the caller keeps the reactor alive until the call returns ---
   void post(Message& message) noexcept;
+  /// Open while the reactor sleeps with nothing in flight.
+  BorrowGate& gate() noexcept { return gate_; }
   void schedule(std::coroutine_handle<> handle) override;  ///< Resumes it here. On this reactor: appended to the ready queue.
 
   // --- the loop ---
@@ -229,6 +232,8 @@ class Reactor final : public detail::Executor {
   std::vector<LoopHook*> hooks_;
   std::deque<Entry> waiting_;     // Chains that found no room, in order.
   std::deque<Reaped> completed_;  // Collected by the last enter, dispatched by the next pass.
+
+  BorrowGate gate_;
 
   // Written by other threads: kept off the lines above.
   alignas(64) std::atomic<Message*> inbox_{nullptr};  // Newest first; taken whole and reversed.

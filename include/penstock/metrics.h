@@ -13,6 +13,7 @@ struct Metrics {
   std::uint64_t commits = 0;
   std::uint64_t operations = 0;
   std::uint64_t gets = 0;
+  std::uint64_t gets_borrowed = 0;   ///< Gets that a thread answered itself while the reactor slept.
   std::uint64_t gets_from_disk = 0;  ///< Gets that had to wait for a page.
   std::uint64_t scans = 0;
   // Log.

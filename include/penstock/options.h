@@ -56,6 +56,8 @@ struct DatabaseOptions {
   std::uint32_t memtable_percent = 40;       ///< Of memory_limit, 5 to 80.
   std::uint32_t cache_percent = 45;          ///< Of memory_limit, 5 to 90; both together at most 95.
   std::uint32_t space_use_percent = 75;  ///< Zones are cleaned so that live data fills this much of the space used. 50 to 90.
+  /// Database::get() on an ordinary thread answers by itself what is in memory while the shard's reactor sleeps.
+  bool borrowed_reads = true;
   std::uint64_t flush_write_bytes = 256_KiB;  ///< In flight per shard while it flushes.
   /// Called during open() on the opening thread or a reactor; must not block.
   std::function<void(const OpenProgress&)> on_progress = {};

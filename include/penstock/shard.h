@@ -4,8 +4,10 @@
 // Every key must belong to this shard (`invalid_argument`).
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "penstock/batch.h"
@@ -39,6 +41,32 @@ struct ScanResult {
   std::optional<std::string> next;
 };
 
+/// A value where it lies, in a memtable or in a cached page, which stays there while this lives. Belongs to the shard's
+/// reactor: it is made, used and destroyed there. Hold it for a step or two: what is pinned cannot make room for other pages.
+class PinnedValue {
+ public:
+  PinnedValue() noexcept = default;
+  PinnedValue(PinnedValue&& other) noexcept
+      : value_(std::exchange(other.value_, {})),
+        memory_(std::move(other.memory_)),
+        page_(std::exchange(other.page_, nullptr)) {}
+  PinnedValue& operator=(PinnedValue&& other) noexcept {
+    std::swap(value_, other.value_);
+    std::swap(memory_, other.memory_);
+    std::swap(page_, other.page_);
+    return *this;
+  }
+  ~PinnedValue();
+
+  Bytes value() const noexcept { return value_; }
+
+ private:
+  friend class detail::ShardEngine;
+  Bytes value_;
+  std::shared_ptr<const void> memory_;  ///< A memtable's generation, or a copy of our own.
+  void* page_ = nullptr;                ///< A pinned cache frame.
+};
+
 class Shard {
  public:
   explicit Shard(detail::ShardEngine& engine) noexcept : engine_(&engine) {}
@@ -48,6 +76,11 @@ class Shard {
   /// The value as of the shard's published position: durable as its writer asked. Errors: not_found, dropped, corruption,
   /// io_error, closed.
   Task<Result<std::string>> get(const Family& family, Bytes key);
+  /// The same without a copy.
+  Task<Result<PinnedValue>> get_pinned(const Family& family, Bytes key);
+  /// The same at once if everything that is needed is in memory: suspends nothing, allocates nothing, makes no system call.
+  /// Empty: a page has to be read first, and get_pinned() does that.
+  std::optional<Result<PinnedValue>> get_cached(const Family& family, Bytes key);
   Task<Result<bool>> contains(const Family& family, Bytes key);
   /// Rows of this shard in key order, consistent as of one published position.
   Task<Result<ScanResult>> scan(const Family& family, const ScanOptions& options);
@@ -63,6 +96,8 @@ class Shard {
   Task<> yield();
 
  private:
+  bool is_mine(const Family& family, Bytes key) const noexcept;
+
   detail::ShardEngine* engine_;
 };
 

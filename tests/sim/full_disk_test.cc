@@ -29,8 +29,8 @@ std::string value_of(std::uint64_t index, std::size_t bytes) {
 
 class FailingDisk : public ::testing::Test {
  protected:
-  void boot() {
-    db_.emplace(disk_);
+  void boot(const SimDatabaseOptions& options = {}) {
+    db_.emplace(disk_, options);
     const Outcome<bool> opened = db_->open();
     ASSERT_TRUE(opened.has_value()) << opened.error().text;
     left_ = make("left", {.shard = 0});
@@ -74,6 +74,25 @@ class FailingDisk : public ::testing::Test {
     for (const auto& [key, value] : found.rows) {
       ASSERT_TRUE(wanted.contains(key)) << when << ": " << key << " should not be there";
     }
+  }
+
+  /// Leaves a closed database, whose left shard has 200 keys and one bad page.
+  void damage_the_page_of_key100() {
+    boot();
+    for (std::uint64_t index = 0; index < 200; ++index) {
+      ASSERT_TRUE(put(left_, "key" + std::to_string(index), value_of(index, 500)).is_ok());
+    }
+    ASSERT_TRUE(db_->flush(0).is_ok());
+    ASSERT_TRUE(db_->close().is_ok());
+    db_.reset();
+    const std::string path = "/db/shard-0/pages-1";
+    const Result<std::vector<std::byte>> read = disk_.read_all(path);
+    ASSERT_TRUE(read.has_value());
+    const std::vector<std::byte>& content = *read;
+    const std::string text(reinterpret_cast<const char*>(content.data()), content.size());
+    const std::size_t place = text.find("value 100 ");
+    ASSERT_NE(place, std::string::npos);
+    ASSERT_TRUE(disk_.flip_byte(path, place, 1).is_ok());
   }
 
   void reopen_and_check(const std::string& when) {
@@ -411,21 +430,7 @@ TEST_F(FailingDisk, PagesThatCannotBeReadStopTheirShardsFlushAndNothingElse) {
 }
 
 TEST_F(FailingDisk, APageThatIsCorruptStopsItsShardsFlushAndLosesNoCommit) {
-  boot();
-  for (std::uint64_t index = 0; index < 200; ++index) {
-    ASSERT_TRUE(put(left_, "key" + std::to_string(index), value_of(index, 500)).is_ok());
-  }
-  ASSERT_TRUE(db_->flush(0).is_ok());
-  ASSERT_TRUE(db_->close().is_ok());
-  db_.reset();
-  const std::string path = "/db/shard-0/pages-1";
-  const Result<std::vector<std::byte>> read = disk_.read_all(path);
-  ASSERT_TRUE(read.has_value());
-  const std::vector<std::byte>& content = *read;
-  const std::string text(reinterpret_cast<const char*>(content.data()), content.size());
-  const std::size_t place = text.find("value 100 ");
-  ASSERT_NE(place, std::string::npos);
-  ASSERT_TRUE(disk_.flip_byte(path, place, 1).is_ok());
+  damage_the_page_of_key100();
   boot();
   const Result<std::string> lost = db_->get(left_, "key100");
   ASSERT_FALSE(lost.has_value());
@@ -446,6 +451,27 @@ TEST_F(FailingDisk, APageThatIsCorruptStopsItsShardsFlushAndLosesNoCommit) {
   EXPECT_EQ(*db_->get(left_, "key100"), "new");
   EXPECT_EQ(*db_->get(left_, "zebra"), "new");
   expect_model(right_, "the other shard");
+}
+
+// Both shards share one reactor's memory. The one that can never flush again must not keep the other from committing.
+TEST_F(FailingDisk, AShardThatCannotFlushLeavesTheOthersTheirMemory) {
+  damage_the_page_of_key100();
+  boot({.reactors = 1});
+  ASSERT_TRUE(db_->put(left_, "key100", "new").is_ok());
+  EXPECT_TRUE(db_->flush(0).is(Code::kCorruption));
+  Status refused;
+  std::uint64_t accepted = 0;
+  for (; accepted < 1000 && refused.is_ok(); ++accepted) {
+    refused = db_->put(left_, "more" + std::to_string(accepted), std::string(20'000, 'm'), Durability::kBuffered);
+  }
+  EXPECT_TRUE(refused.is(Code::kCorruption)) << refused.to_string();
+  EXPECT_GT(accepted, 10U) << "commits are refused when memory is short, not at once";
+  for (std::uint64_t index = 0; index < 500; ++index) {  // 10 MB: more than all of the memory.
+    ASSERT_TRUE(db_->put(right_, "key" + std::to_string(index), std::string(20'000, 'r'), Durability::kBuffered).is_ok())
+        << index;
+  }
+  EXPECT_EQ(*db_->get(right_, "key77"), std::string(20'000, 'r'));
+  EXPECT_EQ(*db_->get(left_, "key100"), "new");
 }
 
 }  // namespace

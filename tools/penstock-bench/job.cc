@@ -101,6 +101,8 @@ constexpr Key kKeys[] = {
     {"runtime", [](Job& job, const std::string& value) { job.runtime_ns = parse_duration_ns(value); }, "stop after this time"},
     {"log_bytes", [](Job& job, const std::string& value) { job.log_bytes = parse_size(value); },
      "log to leave behind (recovery)"},
+    {"on_shard", [](Job& job, const std::string& value) { job.on_shard = parse_flag(value); },
+     "readrandom: clients run on the shards, as coroutines, instead of on threads"},
     {"settled", [](Job& job, const std::string& value) { job.settled = parse_flag(value); }, "the time includes flush()"},
     {"durability", [](Job& job, const std::string& value) { job.durability = parse_word<Durability>(kDurabilities, value); },
      "sync | written | buffered"},
@@ -119,6 +121,8 @@ constexpr Key kKeys[] = {
      "at creation; 0: the engine's default"},
     {"wal_sync", [](Job& job, const std::string& value) { job.database.wal_sync = parse_word<WalSync>(kWalSyncs, value); },
      "linked | syscall | dsync"},
+    {"borrowed_reads", [](Job& job, const std::string& value) { job.database.borrowed_reads = parse_flag(value); },
+     "gets of threads answer from memory while a reactor sleeps"},
     {"log_budget", [](Job& job, const std::string& value) { job.database.log_budget_bytes = parse_size(value); },
      "log per reactor"},
     {"log_segment", [](Job& job, const std::string& value) { job.database.log_segment_bytes = parse_size(value); },
@@ -212,6 +216,9 @@ void check_combinations(Job& job) {
   }
   if (job.op == Op::kCommit && job.batch != 1) {
     refuse(job, "op=commit has batch=1; use op=overwrite for more");
+  }
+  if (job.on_shard && (job.op != Op::kReadRandom || job.iodepth != 1)) {
+    refuse(job, "on_shard= is for op=readrandom with iodepth=1");
   }
   if (job.key_size > kKeyBytesMax) {
     refuse(job, fmt::format("key_size= is at most {}", kKeyBytesMax));

@@ -15,10 +15,10 @@ namespace {
 std::string options_text(const Job& job) {
   const RuntimeOptions& runtime = job.runtime;
   const DatabaseOptions& database = job.database;
-  return fmt::format("{} {} {} {} {} {} {} {} {} {} {} {}", job.directory, runtime.reactors, runtime.memory_limit,
+  return fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {}", job.directory, runtime.reactors, runtime.memory_limit,
                      runtime.pin_threads, io_backend_name(runtime.io_backend), runtime.ring_entries, database.shards,
                      wal_sync_name(database.wal_sync), database.log_budget_bytes, database.log_segment_bytes,
-                     database.memtable_percent, database.cache_percent);
+                     database.memtable_percent, database.cache_percent, database.borrowed_reads);
 }
 
 }  // namespace

@@ -217,10 +217,83 @@ class Reader {
   std::deque<Call> in_flight_;
 };
 
+// The keys of one shard, and the coroutine there that reads them. Its thread only waits for it.
+class ShardReader {
+ public:
+  ShardReader(Run& run, std::uint32_t client, ClientResult& result)
+      : run_(run),
+        counters_(run.load.counters[client]),
+        result_(result),
+        family_(run.load.families.front()),
+        shard_(static_cast<ShardId>(client % run.load.database.shard_count())),
+        random_(mix_bits(run.load.job.seed + client + 0x5ead)),
+        limit_(run.load.job.ops == 0 ? kUnlimited : run.load.job.ops / run.load.job.clients),
+        key_(run.load.job.key_size, '\0') {
+    for (std::uint32_t number = 0; number < run.load.job.keys; ++number) {
+      run.load.dataset.fill_key(number, key_.data());
+      if (family_.shard_of(key_) == shard_) {
+        numbers_.push_back(number);
+      }
+    }
+  }
+
+  void run() {
+    const Status status = run_.load.database.run_on(shard_, &ShardReader::read, this).get();
+    if (!status.is_ok() && result_.error.empty()) {
+      result_.error = "reading on the shard: " + status.to_string();
+      run_.failed.store(true, std::memory_order_relaxed);
+    }
+  }
+
+ private:
+  static constexpr std::uint32_t kReadsPerTurn = 64;
+
+  static Task<Status> read(Shard& shard, ShardReader* self) {
+    std::uint64_t at_ns = now_ns();
+    while (self->result_.issued < self->limit_ && !self->run_.should_stop(at_ns)) {
+      for (std::uint32_t turn = 0; turn < kReadsPerTurn; ++turn) {
+        const std::uint32_t number = self->numbers_[self->random_.below(self->numbers_.size())];
+        self->run_.load.dataset.fill_key(number, self->key_.data());
+        ++self->result_.issued;
+        std::optional<Result<PinnedValue>> answer = shard.get_cached(self->family_, self->key_);
+        if (!answer.has_value()) {
+          answer = co_await shard.get_pinned(self->family_, self->key_);
+        }
+        if (!answer->has_value()) {
+          co_return answer->error();
+        }
+        if (!self->run_.load.dataset.value_version(0, number, (*answer)->value()).has_value()) {
+          co_return Status(Code::kCorruption);
+        }
+        const std::uint64_t now = now_ns();
+        self->result_.latency.record(now - at_ns);
+        at_ns = now;
+      }
+      add(self->counters_.operations, kReadsPerTurn);
+      co_await shard.yield();
+    }
+    co_return Status();
+  }
+
+  Run& run_;
+  ClientCounters& counters_;
+  ClientResult& result_;
+  const Family family_;
+  const ShardId shard_;
+  base::Random random_;
+  const std::uint64_t limit_;
+  std::string key_;
+  std::vector<std::uint32_t> numbers_;
+};
+
 void run_client(Run& run, std::uint32_t client, ClientResult& result) {
   try {
     // Made before the start: what a client prepares is not part of the time.
-    if (op_reads(run.load.job.op)) {
+    if (run.load.job.on_shard) {
+      ShardReader reader(run, client, result);
+      run.start.arrive_and_wait();
+      reader.run();
+    } else if (op_reads(run.load.job.op)) {
       Reader reader(run, client, result);
       run.start.arrive_and_wait();
       reader.run();

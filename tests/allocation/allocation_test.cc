@@ -1,0 +1,93 @@
+// Goal: a read of what is in memory allocates nothing on its shard. Method: this program counts the allocations of each thread.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <new>
+#include <string>
+
+#include "penstock/db.h"
+#include "tests/api/test_database.h"
+
+namespace {
+thread_local constinit std::uint64_t allocations = 0;
+
+void* counted(std::size_t bytes) {
+  ++allocations;
+  if (void* memory = std::malloc(bytes == 0 ? 1 : bytes)) return memory;
+  throw std::bad_alloc();
+}
+}  // namespace
+
+void* operator new(std::size_t bytes) { return counted(bytes); }
+void* operator new[](std::size_t bytes) { return counted(bytes); }
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete[](void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace penstock::apitest {
+namespace {
+
+constexpr std::uint64_t kKeys = 2000;
+
+struct Count {
+  std::uint64_t found = 0;
+  std::uint64_t missing_pages = 0;
+  std::uint64_t allocations = 0;
+  Status status;
+  explicit Count(Status result = {}) noexcept : status(result) {}
+};
+
+Task<Count> read_all(Shard& shard, Family family) {
+  Count count;
+  char key[16];
+  const std::uint64_t before = allocations;
+  for (std::uint64_t number = 0; number < kKeys; ++number) {
+    const int bytes = std::snprintf(key, sizeof key, "key%llu", static_cast<unsigned long long>(number));
+    const std::optional<Result<PinnedValue>> answer = shard.get_cached(family, Bytes(key, static_cast<std::size_t>(bytes)));
+    if (!answer.has_value()) {
+      ++count.missing_pages;
+    } else if (answer->has_value() && (*answer)->value() == Bytes(key, static_cast<std::size_t>(bytes))) {
+      ++count.found;
+    }
+  }
+  count.allocations = allocations - before;
+  co_return count;
+}
+
+Task<Status> load_pages(Shard& shard, Family family) {
+  for (std::uint64_t number = 0; number < kKeys; ++number) {
+    const std::string key = "key" + std::to_string(number);
+    const Result<PinnedValue> value = co_await shard.get_pinned(family, key);
+    if (!value.has_value()) co_return value.error();
+    if (value->value() != key) co_return Status(Code::kCorruption);
+  }
+  co_return Status();
+}
+
+using AllocationTest = DatabaseTest;
+
+TEST_F(AllocationTest, CachedGetsOnAShardMakeNone) {
+  open();
+  Database& db = *db_;
+  const Family data = family("data", {.shard = 0});
+  for (std::uint64_t number = 0; number < kKeys; ++number) {
+    const std::string key = "key" + std::to_string(number);
+    ASSERT_TRUE(db.put(data, key, key, {.durability = Durability::kBuffered}).get().is_ok());
+  }
+  const Count in_memtable = db.run_on(0, &read_all, data).get();
+  EXPECT_EQ(in_memtable.found, kKeys);
+  EXPECT_EQ(in_memtable.allocations, 0U);
+
+  ASSERT_TRUE(db.flush().get().is_ok());
+  const Count unread = db.run_on(0, &read_all, data).get();
+  EXPECT_GT(unread.missing_pages, 0U) << "a flush admits nothing to the cache";
+  ASSERT_TRUE(db.run_on(0, &load_pages, data).get().is_ok());
+  const Count in_pages = db.run_on(0, &read_all, data).get();
+  EXPECT_EQ(in_pages.missing_pages, 0U);
+  EXPECT_EQ(in_pages.found, kKeys);
+  EXPECT_EQ(in_pages.allocations, 0U);
+}
+
+}  // namespace
+}  // namespace penstock::apitest
