@@ -116,6 +116,7 @@ class Database {
   std::uint32_t shard_count() const noexcept;
   const std::string& directory() const noexcept;
   const RecoveryReport& recovery() const noexcept;
+  const std::shared_ptr<detail::DatabaseCore>& core() const noexcept { return core_; }
   Future<Metrics> metrics();
   /// Walks every reachable page; compares counts and space. The first damage as `corruption` with its place.
   Future<Outcome<VerifyReport>> verify();

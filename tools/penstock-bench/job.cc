@@ -101,6 +101,8 @@ constexpr Key kKeys[] = {
     {"runtime", [](Job& job, const std::string& value) { job.runtime_ns = parse_duration_ns(value); }, "stop after this time"},
     {"log_bytes", [](Job& job, const std::string& value) { job.log_bytes = parse_size(value); },
      "log to leave behind (recovery)"},
+    {"session", [](Job& job, const std::string& value) { job.session = parse_flag(value); },
+     "readrandom: clients ask through a session, iodepth gets at a time"},
     {"on_shard", [](Job& job, const std::string& value) { job.on_shard = parse_flag(value); },
      "readrandom: clients run on the shards, as coroutines, instead of on threads"},
     {"settled", [](Job& job, const std::string& value) { job.settled = parse_flag(value); }, "the time includes flush()"},
@@ -219,6 +221,9 @@ void check_combinations(Job& job) {
   }
   if (job.on_shard && (job.op != Op::kReadRandom || job.iodepth != 1)) {
     refuse(job, "on_shard= is for op=readrandom with iodepth=1");
+  }
+  if (job.session && (job.op != Op::kReadRandom || job.on_shard)) {
+    refuse(job, "session= is for op=readrandom on threads");
   }
   if (job.key_size > kKeyBytesMax) {
     refuse(job, fmt::format("key_size= is at most {}", kKeyBytesMax));

@@ -52,7 +52,7 @@ void load_data(Database& database, const Job& job, Eta eta, JobResult& result) {
   fill.clients = 2;
   fill.iodepth = 8;
   fill.batch = 1000;
-  fill.on_shard = false;
+  fill.on_shard = fill.session = false;
   fill.ops = fill.runtime_ns = 0;
   fill.durability = Durability::kWritten;
   const std::uint64_t start_ns = now_ns();

@@ -10,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "penstock/session.h"
 #include "tools/penstock-bench/job_error.h"
 #include "tools/penstock-bench/machine.h"
 
@@ -217,6 +218,83 @@ class Reader {
   std::deque<Call> in_flight_;
 };
 
+// A client whose gets travel together.
+class SessionReader {
+ public:
+  SessionReader(Run& run, std::uint32_t client, ClientResult& result)
+      : run_(run),
+        job_(run.load.job),
+        counters_(run.load.counters[client]),
+        result_(result),
+        session_(run.load.database, std::clamp(job_.iodepth / 2, 1U, 64U)),
+        random_(mix_bits(job_.seed + client + 0x5ead)),
+        limit_(job_.ops == 0 ? kUnlimited : job_.ops / job_.clients),
+        key_(job_.key_size, '\0'),
+        asked_(job_.iodepth) {
+    for (std::uint32_t slot = 0; slot < job_.iodepth; ++slot) {
+      free_.push_back(slot);
+    }
+  }
+
+  void run() {
+    const auto check = [this](std::uint64_t slot, const Result<Bytes>& value) { finish(slot, value); };
+    now_ns_ = now_ns();
+    while (result_.issued < limit_ && !run_.should_stop(now_ns_)) {
+      while (!free_.empty()) {
+        ask();
+      }
+      session_.wait(check);
+      now_ns_ = now_ns();
+    }
+    while (session_.pending() > 0) {
+      session_.wait(check);
+    }
+  }
+
+ private:
+  struct Asked {
+    std::uint64_t start_ns = 0;
+    std::uint32_t number = 0;
+  };
+
+  void ask() {
+    const std::uint32_t slot = free_.back();
+    free_.pop_back();
+    const auto number = static_cast<std::uint32_t>(random_.below(job_.keys));
+    run_.load.dataset.fill_key(number, key_.data());
+    asked_[slot] = {.start_ns = now_ns_, .number = number};
+    session_.get(run_.load.families.front(), key_, slot);
+    ++result_.issued;
+  }
+
+  void finish(std::uint64_t slot, const Result<Bytes>& value) {
+    const Asked& asked = asked_[slot];
+    result_.latency.record(now_ns() - asked.start_ns);
+    free_.push_back(static_cast<std::uint32_t>(slot));
+    if (value.has_value() && run_.load.dataset.value_version(0, asked.number, *value).has_value()) {
+      add(counters_.operations, 1);
+      return;
+    }
+    if (result_.error.empty()) {
+      result_.error = fmt::format("get of key {}: {}", asked.number,
+                                  value.has_value() ? "the value is not one that was written" : value.error().to_string());
+    }
+    run_.failed.store(true, std::memory_order_relaxed);
+  }
+
+  Run& run_;
+  const Job& job_;
+  ClientCounters& counters_;
+  ClientResult& result_;
+  Session session_;
+  base::Random random_;
+  const std::uint64_t limit_;
+  std::string key_;
+  std::vector<Asked> asked_;
+  std::vector<std::uint32_t> free_;
+  std::uint64_t now_ns_ = 0;
+};
+
 // The keys of one shard, and the coroutine there that reads them. Its thread only waits for it.
 class ShardReader {
  public:
@@ -291,6 +369,10 @@ void run_client(Run& run, std::uint32_t client, ClientResult& result) {
     // Made before the start: what a client prepares is not part of the time.
     if (run.load.job.on_shard) {
       ShardReader reader(run, client, result);
+      run.start.arrive_and_wait();
+      reader.run();
+    } else if (run.load.job.session) {
+      SessionReader reader(run, client, result);
       run.start.arrive_and_wait();
       reader.run();
     } else if (op_reads(run.load.job.op)) {

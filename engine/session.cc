@@ -1,0 +1,320 @@
+// Session: gets that travel in batches. A batch goes to one reactor as one message and comes back whole.
+#include "penstock/session.h"
+
+#include <algorithm>
+#include <atomic>
+#include <string>
+#include <vector>
+
+#include "base/assert.h"
+#include "engine/database_core.h"
+#include "engine/family_state.h"
+
+namespace penstock {
+
+namespace {
+
+/// Of a shard's inbox, for a get beside its key.
+constexpr std::int64_t kGetCredit = 256;
+
+}  // namespace
+
+class Session::Impl {
+ public:
+  Impl(std::shared_ptr<detail::DatabaseCore> core, std::uint32_t gets_per_message)
+      : core_(std::move(core)), gets_per_message_(std::clamp(gets_per_message, 1U, 4096U)) {
+    gathering_.resize(core_->settings().reactor_count);
+  }
+  ~Impl();
+
+  void get(const Family& family, Bytes key, std::uint64_t token);
+  void submit();
+  std::uint64_t pending() const noexcept { return pending_; }
+  std::uint64_t deliver(bool must_wait, Deliver function, void* handler);
+
+ private:
+  struct Request {
+    const detail::FamilyState* family = nullptr;  ///< Kept by the batch.
+    std::uint64_t token = 0;
+    ShardId shard = 0;
+    std::uint16_t key_bytes = 0;
+    std::uint32_t key_offset = 0;
+    std::uint64_t value_offset = 0;
+    std::uint64_t value_bytes = 0;
+    Status status;
+  };
+  /// What the gets of one shard in a batch take of its inbox.
+  struct Share {
+    ShardId shard = 0;
+    std::int64_t credit = 0;
+    bool is_accepted = false;
+  };
+
+  /// Requests and their answers. Session-I1: owned by the session's thread, or by a reactor between post and completion.
+  class GetBatch final : public reactor::Message {
+   public:
+    explicit GetBatch(Impl& session) noexcept : session_(session) {}
+    void run() override;
+
+    void add(const Family& family, Bytes key, ShardId shard, std::uint64_t token);
+    void accept();
+    void release();
+    void clear() noexcept;
+
+    std::vector<Request> requests;
+    std::vector<Share> shares;
+    std::vector<Family> families;
+    std::string keys;
+    std::string values;
+    GetBatch* next = nullptr;
+
+   private:
+    static Task<> read(GetBatch* self, std::uint32_t index);
+    void answer(Request& request, Bytes value);
+    void end_one();
+    Bytes key_of(const Request& request) const noexcept { return Bytes(keys).substr(request.key_offset, request.key_bytes); }
+
+    Impl& session_;
+    std::size_t unanswered_ = 0;
+  };
+
+  std::unique_ptr<GetBatch> take_batch();
+  void send(std::unique_ptr<GetBatch>& batch);
+  void complete(GetBatch& batch);
+  GetBatch* take_completed(bool must_wait) noexcept;
+
+  const std::shared_ptr<detail::DatabaseCore> core_;
+  const std::uint32_t gets_per_message_;
+  std::vector<std::unique_ptr<GetBatch>> gathering_;  // By reactor; null: nothing.
+  std::vector<std::unique_ptr<GetBatch>> spare_;
+  std::uint64_t pending_ = 0;
+  std::uint64_t sent_batches_ = 0;  // On their way.
+
+  // Written by reactors.
+  alignas(64) std::atomic<GetBatch*> completed_{nullptr};
+  std::atomic<std::uint32_t> is_asleep_{0};         // The session's thread, on this word.
+  std::atomic<std::uint32_t> completing_count_{0};  // Reactors within complete().
+};
+
+// --- On the session's thread ---
+
+Session::Impl::~Impl() {
+  for (std::unique_ptr<GetBatch>& batch : gathering_) {
+    batch.reset();
+  }
+  while (sent_batches_ > 0) {
+    for (GetBatch* batch = take_completed(true); batch != nullptr;) {
+      const std::unique_ptr<GetBatch> owned(batch);
+      batch = batch->next;
+      --sent_batches_;
+    }
+  }
+  // The last reactor may still be on its way out of complete().
+  while (completing_count_.load(std::memory_order_acquire) != 0) {
+  }
+}
+
+std::unique_ptr<Session::Impl::GetBatch> Session::Impl::take_batch() {
+  if (spare_.empty()) {
+    return std::make_unique<GetBatch>(*this);
+  }
+  std::unique_ptr<GetBatch> batch = std::move(spare_.back());
+  spare_.pop_back();
+  return batch;
+}
+
+void Session::Impl::get(const Family& family, Bytes key, std::uint64_t token) {
+  const bool is_valid = family.valid() && key.size() <= kKeyBytesMax;
+  const ShardId shard = is_valid ? family.shard_of(key) : ShardId{0};
+  std::unique_ptr<GetBatch>& batch = gathering_[shard % gathering_.size()];
+  if (batch == nullptr) {
+    batch = take_batch();
+  }
+  if (is_valid) {
+    batch->add(family, key, shard, token);
+  } else {
+    batch->requests.push_back({.token = token, .status = Status(Code::kInvalidArgument)});
+  }
+  ++pending_;
+  if (batch->requests.size() >= gets_per_message_) {
+    send(batch);
+  }
+}
+
+void Session::Impl::submit() {
+  for (std::unique_ptr<GetBatch>& batch : gathering_) {
+    if (batch != nullptr) {
+      send(batch);
+    }
+  }
+}
+
+void Session::Impl::send(std::unique_ptr<GetBatch>& batch) {
+  batch->accept();
+  ++sent_batches_;
+  reactor::Reactor& reactor = core_->part_of(batch->requests.front().shard).reactor();
+  reactor.post(*batch.release());
+}
+
+std::uint64_t Session::Impl::deliver(bool must_wait, Deliver function, void* handler) {
+  if (must_wait) {
+    submit();
+  }
+  std::uint64_t count = 0;
+  for (GetBatch* batch = take_completed(must_wait && sent_batches_ > 0); batch != nullptr;) {
+    std::unique_ptr<GetBatch> owned(batch);
+    batch = batch->next;
+    --sent_batches_;
+    for (const Request& request : owned->requests) {
+      --pending_;
+      ++count;
+      if (request.status.is_ok()) {
+        function(handler, request.token, Bytes(owned->values).substr(request.value_offset, request.value_bytes));
+      } else {
+        function(handler, request.token, std::unexpected(request.status));
+      }
+    }
+    owned->clear();
+    spare_.push_back(std::move(owned));
+  }
+  return count;
+}
+
+Session::Impl::GetBatch* Session::Impl::take_completed(bool must_wait) noexcept {
+  while (true) {
+    GetBatch* const batch = completed_.exchange(nullptr, std::memory_order_acquire);
+    if (batch != nullptr || !must_wait) {
+      return batch;
+    }
+    // Pairs with complete(): each side writes its word and then reads the other's, so that one of them sees the other.
+    is_asleep_.store(1, std::memory_order_seq_cst);
+    if (completed_.load(std::memory_order_seq_cst) == nullptr) {
+      detail::park(is_asleep_, 1, -1);
+    }
+    is_asleep_.store(0, std::memory_order_relaxed);
+  }
+}
+
+void Session::Impl::GetBatch::add(const Family& family, Bytes key, ShardId shard, std::uint64_t token) {
+  if (families.empty() || &families.back().state() != &family.state()) {
+    families.push_back(family);
+  }
+  auto share = std::ranges::find(shares, shard, &Share::shard);
+  if (share == shares.end()) {
+    share = shares.insert(share, {.shard = shard});
+  }
+  share->credit += kGetCredit + static_cast<std::int64_t>(key.size());
+  requests.push_back({.family = &family.state(),
+                      .token = token,
+                      .shard = shard,
+                      .key_bytes = static_cast<std::uint16_t>(key.size()),
+                      .key_offset = static_cast<std::uint32_t>(keys.size()),
+                      .status = {}});
+  keys.append(key);
+}
+
+/// Core-I2: what is accepted finds its shard alive.
+void Session::Impl::GetBatch::accept() {
+  for (Share& share : shares) {
+    Status refused;
+    share.is_accepted = session_.core_->accept(share.shard, share.credit, true, refused);
+    if (share.is_accepted) {
+      continue;
+    }
+    for (Request& request : requests) {
+      if (request.shard == share.shard && request.status.is_ok()) {
+        request.status = refused;
+      }
+    }
+  }
+}
+
+void Session::Impl::GetBatch::release() {
+  for (const Share& share : shares) {
+    if (share.is_accepted) {
+      session_.core_->release(share.shard, share.credit);
+    }
+  }
+}
+
+void Session::Impl::GetBatch::clear() noexcept {
+  requests.clear();
+  shares.clear();
+  families.clear();
+  keys.clear();
+  values.clear();
+}
+
+// --- On a reactor ---
+
+void Session::Impl::GetBatch::run() {
+  unanswered_ = requests.size() + 1;  // One for this loop.
+  for (std::uint32_t index = 0; index < requests.size(); ++index) {
+    Request& request = requests[index];
+    if (!request.status.is_ok()) {
+      end_one();
+      continue;
+    }
+    detail::ShardEngine& shard = session_.core_->shard(request.shard);
+    const std::optional<Result<PinnedValue>> found = shard.get_cached(*request.family, key_of(request));
+    if (!found.has_value()) {
+      shard.part().tasks().spawn(&GetBatch::read, this, index);
+      continue;
+    }
+    request.status = found->has_value() ? Status() : found->error();
+    answer(request, found->has_value() ? (*found)->value() : Bytes());
+  }
+  end_one();
+}
+
+Task<> Session::Impl::GetBatch::read(GetBatch* self, std::uint32_t index) {
+  Request& request = self->requests[index];
+  detail::ShardEngine& shard = self->session_.core_->shard(request.shard);
+  const Result<PinnedValue> found = co_await shard.get_pinned(*request.family, self->key_of(request));
+  request.status = found.has_value() ? Status() : found.error();
+  self->answer(request, found.has_value() ? found->value() : Bytes());
+}
+
+void Session::Impl::GetBatch::answer(Request& request, Bytes value) {
+  request.value_offset = values.size();
+  request.value_bytes = value.size();
+  values.append(value);
+  end_one();
+}
+
+void Session::Impl::GetBatch::end_one() {
+  PENSTOCK_ASSERT_GT(unanswered_, 0U);
+  if (--unanswered_ == 0) {
+    session_.complete(*this);
+  }
+}
+
+void Session::Impl::complete(GetBatch& batch) {
+  completing_count_.fetch_add(1, std::memory_order_relaxed);
+  batch.release();
+  GetBatch* newest = completed_.load(std::memory_order_relaxed);
+  do {
+    batch.next = newest;
+  } while (!completed_.compare_exchange_weak(newest, &batch, std::memory_order_seq_cst, std::memory_order_relaxed));
+  if (is_asleep_.load(std::memory_order_seq_cst) != 0 && is_asleep_.exchange(0, std::memory_order_seq_cst) != 0) {
+    detail::unpark(is_asleep_);
+  }
+  completing_count_.fetch_sub(1, std::memory_order_release);
+}
+
+// --- The front ---
+
+Session::Session(Database& database, std::uint32_t gets_per_message)
+    : impl_(std::make_unique<Impl>(database.core(), gets_per_message)) {}
+Session::Session(Session&&) noexcept = default;
+Session& Session::operator=(Session&&) noexcept = default;
+Session::~Session() = default;
+
+void Session::get(const Family& family, Bytes key, std::uint64_t token) { impl_->get(family, key, token); }
+void Session::submit() { impl_->submit(); }
+std::uint64_t Session::pending() const noexcept { return impl_->pending(); }
+std::uint64_t Session::deliver(bool must_wait, Deliver function, void* handler) {
+  return impl_->deliver(must_wait, function, handler);
+}
+
+}  // namespace penstock
