@@ -39,6 +39,7 @@ TESTED_BY = {
     "engine/open.cc": "tests/api/bad_input_test.cc",
     "engine/reactor_part.cc": "tests/sim/engine_sim_test.cc",
     "engine/runtime.cc": "tests/api/bad_input_test.cc",
+    "engine/session.cc": "tests/api/session_test.cc",
     "engine/shard.cc": "tests/api/api_test.cc",
     "engine/shard_engine.cc": "tests/sim/engine_sim_test.cc",
     "engine/shard_flush.cc": "tests/sim/full_disk_test.cc",

@@ -7,6 +7,7 @@
 #include <deque>
 #include <exception>
 #include <limits>
+#include <mutex>
 #include <thread>
 #include <utility>
 
@@ -54,10 +55,27 @@ struct Run {
   std::atomic<bool> failed{false};
   std::barrier<Clock> start;
 
+  // Of each shard, the numbers of its keys; made for the first client that asks.
+  const std::vector<std::uint32_t>& numbers_of(ShardId shard) {
+    std::call_once(numbers_made_, [this] {
+      numbers_by_shard_.resize(load.database.shard_count());
+      std::string key(load.job.key_size, '\0');
+      for (std::uint32_t number = 0; number < load.job.keys; ++number) {
+        load.dataset.fill_key(number, key.data());
+        numbers_by_shard_[load.families.front().shard_of(key)].push_back(number);
+      }
+    });
+    return numbers_by_shard_[shard];
+  }
+
   bool should_stop(std::uint64_t at_ns) const {
     return failed.load(std::memory_order_relaxed) || g_interrupted.load(std::memory_order_relaxed) ||
            at_ns >= deadline_ns.load(std::memory_order_relaxed);
   }
+
+ private:
+  std::once_flag numbers_made_;
+  std::vector<std::vector<std::uint32_t>> numbers_by_shard_;
 };
 
 class Writer {
@@ -306,14 +324,8 @@ class ShardReader {
         shard_(static_cast<ShardId>(client % run.load.database.shard_count())),
         random_(mix_bits(run.load.job.seed + client + 0x5ead)),
         limit_(run.load.job.ops == 0 ? kUnlimited : run.load.job.ops / run.load.job.clients),
-        key_(run.load.job.key_size, '\0') {
-    for (std::uint32_t number = 0; number < run.load.job.keys; ++number) {
-      run.load.dataset.fill_key(number, key_.data());
-      if (family_.shard_of(key_) == shard_) {
-        numbers_.push_back(number);
-      }
-    }
-  }
+        key_(run.load.job.key_size, '\0'),
+        numbers_(run.numbers_of(shard_)) {}
 
   void run() {
     const Status status = run_.load.database.run_on(shard_, &ShardReader::read, this).get();
@@ -361,7 +373,7 @@ class ShardReader {
   base::Random random_;
   const std::uint64_t limit_;
   std::string key_;
-  std::vector<std::uint32_t> numbers_;
+  const std::vector<std::uint32_t>& numbers_;
 };
 
 void run_client(Run& run, std::uint32_t client, ClientResult& result) {
