@@ -319,7 +319,9 @@ struct MergedScan {
       bytes += merged.rows[count].key.size() + merged.rows[count].value.size();
       ++count;
     }
-    merged.next = count < merged.rows.size() ? std::optional<std::string>(merged.rows[count].key) : stop;
+    // The first row left out, unless the shard of `stop` has unseen rows before it.
+    const bool is_row_next = count < merged.rows.size() && (!stop.has_value() || merged.rows[count].key < *stop);
+    merged.next = is_row_next ? std::optional<std::string>(merged.rows[count].key) : stop;
     merged.rows.resize(count);
     return merged;
   }

@@ -114,6 +114,38 @@ TEST_F(ApiTest, AScanMergesMemtablesTreeAndShardsInKeyOrder) {
   EXPECT_EQ(found, wanted);
 }
 
+TEST_F(ApiTest, AScanInSmallStepsOverUnevenShardsLeavesNoRowOut) {
+  open();
+  FamilyOptions by_prefix{.placement = Placement::kHashed};
+  by_prefix.partition = {.kind = PartitionRule::Kind::kDelimiter, .delimiter = ':'};
+  const Family spread = family("spread", by_prefix);
+  std::map<std::string, std::string> model;
+  Batch batch;
+  for (const char* prefix : {"a", "b", "c", "d", "e", "f", "g", "h"}) {  // All keys of a prefix are on one shard.
+    for (int key = 100; key < 120; ++key) {
+      const std::string name = std::string(prefix) + ":" + std::to_string(key);
+      model[name] = name;
+      ASSERT_TRUE(batch.put(spread, name, name).is_ok());
+    }
+  }
+  ASSERT_TRUE(db_->write_each(std::move(batch)).get().status.is_ok());
+  for (const std::uint64_t bytes_max : {1U, 30U, 100U, 1000U}) {
+    std::map<std::string, std::string> found;
+    ScanOptions options;
+    options.bytes_max = bytes_max;
+    for (bool goes_on = true; goes_on;) {
+      const auto rows = db_->scan(spread, options).get();
+      ASSERT_TRUE(rows.has_value());
+      for (const Row& row : rows->rows) {
+        found.emplace(row.key, row.value);
+      }
+      goes_on = rows->next.has_value();
+      options.from = rows->next.value_or("");
+    }
+    EXPECT_EQ(found, model) << bytes_max;
+  }
+}
+
 TEST_F(ApiTest, FamiliesAreCreatedListedRenamedAndDroppedOverReopening) {
   open();
   const Family kept = family("kept");
