@@ -12,3 +12,11 @@ endforeach()
 add_library(penstock_header_check OBJECT ${check_sources})
 target_include_directories(penstock_header_check PRIVATE ${CMAKE_SOURCE_DIR}/include)
 target_compile_options(penstock_header_check PRIVATE -fexceptions -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Werror)
+
+# The header of the C API is C99 as well, without a word from the compiler.
+set(c_check_source ${CMAKE_BINARY_DIR}/header_check/penstock_penstock_h.c)
+file(CONFIGURE OUTPUT ${c_check_source} CONTENT "#include \"penstock/penstock.h\"\n#include \"penstock/penstock.h\"\n" @ONLY)
+add_library(penstock_c_header_check OBJECT ${c_check_source})
+target_include_directories(penstock_c_header_check PRIVATE ${CMAKE_SOURCE_DIR}/include)
+target_compile_options(penstock_c_header_check PRIVATE -Wall -Wextra -pedantic -Wconversion -Wsign-conversion -Wshadow
+  -Wstrict-prototypes -Werror)

@@ -12,6 +12,10 @@ ABOVE_REACTOR = [module for module in RANK if RANK[module] > RANK["reactor"]]
 # These headers of include/penstock/ belong to every floor. The others are the roof: engine/ and programs include them.
 VOCABULARY = ["bytes", "status", "types", "task", "future"]
 
+# The public header that programs in C include: it has the standard library of C alone.
+C_HEADERS = ["include/penstock/penstock.h"]
+C_LIBRARY = ["stdbool.h", "stddef.h", "stdint.h"]
+
 # A module is entered through <module>/<module>.h and its *_format.h; base/ is open. Further doors:
 DOORS = {
     "reactor": ["system.h", "io.h", "buffer.h", "chunk_pool.h", "reactor.h"],
@@ -35,7 +39,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)')
 
 def is_test(path):
     """Tests may look behind doors and use any library; they stand on their module's floor all the same."""
-    return path.startswith("tests/") or re.search(r"_(test|fuzz|bench)\.(cc|h)$|(^|/)test_\w+\.h$", path) is not None
+    return path.startswith("tests/") or re.search(r"_(test|fuzz|bench)\.(cc|c|h)$|(^|/)test_\w+\.h$", path) is not None
 
 
 def may_open(path, header):
@@ -47,6 +51,8 @@ def may_open(path, header):
 
 def quoted_violation(path, header):
     own, module = path.split("/")[0], header.split("/")[0]
+    if path in C_HEADERS:
+        return f'a header for C includes only {", ".join(C_LIBRARY)}, not "{header}"'
     if module == "penstock":
         vocabulary = header.removeprefix("penstock/").removesuffix(".h") in VOCABULARY
         if own in RANK and own != "engine" and not vocabulary and not is_test(path):
@@ -70,6 +76,8 @@ def quoted_violation(path, header):
 
 def angled_violation(path, header):
     own = path.split("/")[0]
+    if path in C_HEADERS:
+        return None if header in C_LIBRARY else f"a header for C includes only {', '.join(C_LIBRARY)}, not <{header}>"
     if path.startswith("include/penstock/") and ("/" in header or header.endswith(".h")):
         return f"a public header includes only the standard library, not <{header}>"
     if own in RANK and not is_test(path):

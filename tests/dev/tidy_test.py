@@ -57,6 +57,12 @@ class Layers(unittest.TestCase):
         for header in ['"wal/wal.h"', "<liburing.h>", "<fmt/core.h>"]:
             self.assertEqual(len(self.include(path, header)), 1, header)
 
+    def test_the_header_for_c_includes_the_library_of_c_alone(self):
+        path = "include/penstock/penstock.h"
+        self.assertEqual(self.include(path, "<stdint.h>"), [])
+        for header in ["<cstdint>", "<string>", "<pthread.h>", '"penstock/types.h"']:
+            self.assertEqual(len(self.include(path, header)), 1, header)
+
     def test_only_the_engine_sees_the_whole_api(self):
         self.assertEqual(len(self.include("wal/log.cc", '"penstock/db.h"')), 1)
         self.assertEqual(self.include("engine/db.cc", '"penstock/db.h"'), [])
@@ -79,6 +85,11 @@ class Sizes(unittest.TestCase):
 
     def test_over_a_hundred_lines_no_reason_helps(self):
         self.assertEqual(len(errors("tools/a.cc", "// tidy: long-function one decision table\n" + body(101))), 1)
+
+    def test_sources_in_c_are_measured_too(self):
+        self.assertEqual(len(errors("tests/api/a_test.c", body(71, "static void f(const char* a) {"))), 1)
+        self.assertEqual(len(errors("examples/a.c", "int a;\n" * 901)), 1)
+        self.assertEqual(len(errors("examples/a.c", "// See docs/absent.md.\n")), 1)
 
     def test_functions_are_found_wherever_they_stand(self):
         text = "\n".join(['namespace a {', 'struct S {', '  int x{1};', '  S() : x{2} {', '    f("}");', '  }', '  bool g() const { return {}; }',

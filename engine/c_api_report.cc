@@ -1,0 +1,163 @@
+// The C API: flushing, verification, and the numbers of a database.
+#include <cstdint>
+
+#include "engine/c_api.h"
+
+using penstock::Database;
+using penstock::Future;
+using penstock::Metrics;
+using penstock::Outcome;
+using penstock::RecoveryReport;
+using penstock::Status;
+using penstock::VerifyReport;
+namespace capi = penstock::capi;
+
+namespace {
+
+static_assert(sizeof(penstock_recovery_report) == 56);
+static_assert(sizeof(penstock_verify_report) == 40);
+static_assert(sizeof(penstock_metrics) == 328);
+// The engine's two lack struct_bytes and the padding after it; the one of C lacks the name of the backend.
+static_assert(sizeof(Metrics) - sizeof(std::string) == sizeof(penstock_metrics) - 8,
+              "a new metric goes into penstock/penstock.h and to_c too");
+
+using VerifyAnswer = Outcome<VerifyReport>;
+
+Outcome<Future<Status>> begin_flush(penstock_database* database) {
+  return capi::when_checked([](Database* target) { return target->flush(); }, capi::check(database, {}));
+}
+
+Outcome<Future<VerifyAnswer>> begin_verify(penstock_database* database) {
+  return capi::when_checked([](Database* target) { return target->verify(); }, capi::check(database, {}));
+}
+
+Outcome<Future<Metrics>> begin_metrics(penstock_database* database) {
+  return capi::when_checked([](Database* target) { return target->metrics(); }, capi::check(database, {}));
+}
+
+penstock_recovery_report to_c(const RecoveryReport& report) {
+  return {.struct_bytes = 0,
+          .created = report.created ? 1U : 0U,
+          .clean = report.clean ? 1U : 0U,
+          .epoch = report.epoch,
+          .logs = report.logs,
+          .torn_tails = report.torn_tails,
+          .log_bytes = report.log_bytes,
+          .records = report.records,
+          .operations = report.operations,
+          .duration_ns = report.duration_ns};
+}
+
+penstock_verify_report to_c(const VerifyReport& report) {
+  return {.struct_bytes = 0,
+          .reserved = 0,
+          .families = report.families,
+          .pages = report.pages,
+          .entries = report.entries,
+          .live_bytes = report.live_bytes};
+}
+
+penstock_metrics to_c(const Metrics& metrics) {
+  return {.struct_bytes = 0,
+          .reactors = metrics.reactors,
+          .poisoned_logs = metrics.poisoned_logs,
+          .reserved = 0,
+          .commits = metrics.commits,
+          .operations = metrics.operations,
+          .gets = metrics.gets,
+          .gets_borrowed = metrics.gets_borrowed,
+          .gets_from_disk = metrics.gets_from_disk,
+          .scans = metrics.scans,
+          .log_groups = metrics.log_groups,
+          .log_appended_bytes = metrics.log_appended_bytes,
+          .log_written_bytes = metrics.log_written_bytes,
+          .log_syncs = metrics.log_syncs,
+          .log_bytes_in_use = metrics.log_bytes_in_use,
+          .log_segments_late = metrics.log_segments_late,
+          .log_resumed_writes = metrics.log_resumed_writes,
+          .flushes = metrics.flushes,
+          .flush_ns = metrics.flush_ns,
+          .page_bytes_written = metrics.page_bytes_written,
+          .pages_written = metrics.pages_written,
+          .pages_read = metrics.pages_read,
+          .cache_hits = metrics.cache_hits,
+          .cache_misses = metrics.cache_misses,
+          .zones_cleaned = metrics.zones_cleaned,
+          .space_file_bytes = metrics.space_file_bytes,
+          .space_live_bytes = metrics.space_live_bytes,
+          .space_free_bytes = metrics.space_free_bytes,
+          .space_pinned_bytes = metrics.space_pinned_bytes,
+          .space_garbage_bytes = metrics.space_garbage_bytes,
+          .memtable_bytes = metrics.memtable_bytes,
+          .cache_bytes = metrics.cache_bytes,
+          .delayed_commits = metrics.delayed_commits,
+          .delayed_ns = metrics.delayed_ns,
+          .delayed_ns_max = metrics.delayed_ns_max,
+          .syncs = metrics.syncs,
+          .enters = metrics.enters,
+          .entries = metrics.entries,
+          .write_bytes = metrics.write_bytes,
+          .read_bytes = metrics.read_bytes,
+          .wakes_sent = metrics.wakes_sent,
+          .wakes_elided = metrics.wakes_elided,
+          .stalls = metrics.stalls};
+}
+
+auto store_verify(penstock_verify_report* place) {
+  return [place](const VerifyReport& report) {
+    if (place != nullptr) {
+      capi::write_report(to_c(report), place);
+    }
+  };
+}
+
+auto store_metrics(penstock_metrics* place) {
+  return [place](const Metrics& metrics) { capi::write_report(to_c(metrics), place); };
+}
+
+}  // namespace
+
+penstock_code penstock_flush(penstock_database* database, penstock_failure** failure) {
+  return capi::call([&] { return begin_flush(database); }, failure, capi::kStoreNothing);
+}
+penstock_future* penstock_flush_async(penstock_database* database) { return capi::wrap(begin_flush(database)); }
+
+penstock_code penstock_recovery(const penstock_database* database, penstock_recovery_report* report,
+                                penstock_failure** failure) {
+  if (!capi::has_room(report)) {
+    return capi::report_no_place(failure);
+  }
+  if (database == nullptr) {
+    return capi::report_misuse("the database is NULL", failure);
+  }
+  capi::write_report(to_c(database->database.recovery()), report);
+  return capi::report(Status::ok(), failure);
+}
+
+penstock_code penstock_verify(penstock_database* database, penstock_verify_report* report, penstock_failure** failure) {
+  if (report != nullptr && !capi::has_room(report)) {
+    return capi::report_no_place(failure);
+  }
+  return capi::call([&] { return begin_verify(database); }, failure, store_verify(report));
+}
+penstock_future* penstock_verify_async(penstock_database* database) { return capi::wrap(begin_verify(database)); }
+penstock_code penstock_future_take_verify(penstock_future* future, penstock_verify_report* report, penstock_failure** failure) {
+  if (report != nullptr && !capi::has_room(report)) {
+    return capi::report_no_place(failure);
+  }
+  return capi::take<VerifyAnswer>(future, failure, store_verify(report));
+}
+
+penstock_code penstock_metrics_read(penstock_database* database, penstock_metrics* metrics, penstock_failure** failure) {
+  if (!capi::has_room(metrics)) {
+    return capi::report_no_place(failure);
+  }
+  return capi::call([&] { return begin_metrics(database); }, failure, store_metrics(metrics));
+}
+penstock_future* penstock_metrics_read_async(penstock_database* database) { return capi::wrap(begin_metrics(database)); }
+penstock_code penstock_future_take_metrics(penstock_future* future, penstock_metrics* metrics, penstock_failure** failure) {
+  if (!capi::has_room(metrics)) {
+    return capi::report_no_place(failure);
+  }
+  return capi::take<Metrics>(future, failure, store_metrics(metrics));
+}
