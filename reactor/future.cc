@@ -39,6 +39,7 @@ void unpark(std::atomic<std::uint32_t>& word) noexcept {
 
 bool FutureStateBase::wait(std::int64_t timeout_ns) noexcept {
   if (is_ready()) return true;
+  if (is_inherited()) return false;
   const bool is_timed = timeout_ns >= 0;
   const std::int64_t start_ns = is_timed ? monotonic_ns() : 0;
   std::uint32_t seen = kPending;

@@ -33,6 +33,9 @@ class Executor {
 /// The reactor that runs on this thread, or null on an ordinary thread.
 inline thread_local constinit Executor* current_executor = nullptr;
 
+/// Differs between a process and each child forked from it, and stays the same within one.
+std::uint32_t process_number() noexcept;
+
 /// Sleeps while `word` holds `expected`, at most `timeout_ns` (negative: for ever); wakes the sleepers of `word`.
 void park(std::atomic<std::uint32_t>& word, std::uint32_t expected, std::int64_t timeout_ns) noexcept;
 void unpark(std::atomic<std::uint32_t>& word) noexcept;
@@ -41,7 +44,10 @@ void unpark(std::atomic<std::uint32_t>& word) noexcept;
 class FutureStateBase {
  public:
   bool is_ready() const noexcept { return word_.load(std::memory_order_acquire) == kReady; }
+  /// False after `timeout_ns`, and at once where it would wait for ever: in a child forked after the state was made, whose
+  /// threads do not know of it.
   bool wait(std::int64_t timeout_ns) noexcept;
+  bool is_inherited() const noexcept { return process_ != process_number(); }
   /// Called once by the promise after the value is in place.
   void make_ready() noexcept;
 
@@ -60,6 +66,7 @@ class FutureStateBase {
 
   std::atomic<std::uint32_t> word_{kPending};
   std::atomic<std::uint32_t> references_{1};
+  const std::uint32_t process_ = process_number();
   std::coroutine_handle<> coroutine_;
   Executor* executor_ = nullptr;
   void (*callback_)(void*) = nullptr;
@@ -114,15 +121,18 @@ class [[nodiscard]] Future {
   bool valid() const noexcept { return static_cast<bool>(state_); }
   bool is_ready() const noexcept { return state_->is_ready(); }
 
-  /// Blocks until the value is there. On a reactor thread it never blocks: `would_block` (for a T that can say so) unless
-  /// ready.
+  /// Blocks until the value is there. It never blocks on a thread that runs a reactor (one of the engine's, or a donated one):
+  /// `would_block` unless ready; nor in a child forked since the call: `forked`. A T that cannot say so ends the process there.
   T get() {
-    if (detail::current_executor != nullptr && !state_->is_ready()) return would_block();
-    state_->wait(-1);
+    if (!state_->is_ready()) {
+      if (state_->is_inherited()) return refused(Code::kForked, "the call was made before a fork, by the parent");
+      if (detail::current_executor != nullptr) return refused(Code::kWouldBlock, "a blocking call on a reactor thread");
+      state_->wait(-1);
+    }
     return take();
   }
 
-  /// True once the value is there; false after `timeout`. On a reactor thread it does not wait.
+  /// True once the value is there; false after `timeout`. Where get() does not block, this does not wait.
   bool wait_for(std::chrono::nanoseconds timeout) {
     if (detail::current_executor != nullptr) return state_->is_ready();
     return state_->wait(timeout.count());
@@ -164,13 +174,13 @@ class [[nodiscard]] Future {
     state_.reset();
     return value;
   }
-  static T would_block() {
+  static T refused(Code code, const char* text) {
     if constexpr (std::is_constructible_v<T, Status>) {
-      return T(Status(Code::kWouldBlock));
+      return T(Status(code));
     } else if constexpr (std::is_constructible_v<T, std::unexpected<Status>>) {
-      return T(std::unexpected(Status(Code::kWouldBlock)));
+      return T(std::unexpected(Status(code)));
     } else if constexpr (std::is_constructible_v<T, std::unexpected<Failure>>) {
-      return T(std::unexpected(Failure(Status(Code::kWouldBlock), "a blocking call on a reactor thread")));
+      return T(std::unexpected(Failure(Status(code), text)));
     } else {
       std::abort();
     }
