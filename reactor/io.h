@@ -64,6 +64,8 @@ struct IoOptions {
   Backend backend = Backend::kAuto;  ///< kAuto: the ring, else system calls. PENSTOCK_IO=ring|syscall overrides.
   std::uint32_t entries = 256;
   std::uint32_t workers = 4;  ///< Threads of SyscallIo, and of the ring for `blocking` log entries.
+  /// The thread waits in a loop of its own, for wait_file(), and never in enter().
+  bool hosted = false;
 };
 
 /// Counts since the object was made. Read by metrics on the reactor's thread.
@@ -101,8 +103,18 @@ class Io {
   virtual std::uint32_t reap(std::span<Reaped> reaped) = 0;
   virtual std::uint32_t in_flight() const noexcept = 0;
 
-  /// Ends a wait in enter(), the present one or the next. Any thread.
+  /// Ends a wait in enter(), the present one or the next. Any thread. Of a hosted Io: signals wait_file().
   virtual void wake() noexcept = 0;
+
+  // --- hosted (IoOptions::hosted): enter() is called with 0 alone ---
+  /// An eventfd, signalled once a completion or a wake() comes after try_arm(). Nobody reads it: each signal is an edge for an
+  /// epoll file, its count means nothing. A wake() just before try_arm() signals too, or try_arm() is false. -1: not hosted.
+  virtual int wait_file() const noexcept { return -1; }
+  /// Submits what is prepared and arms wait_file(). False, and not armed: it has collected completions, or a wake(), or could
+  /// not submit everything.
+  virtual bool try_arm() { return false; }
+  /// The thread is back: completions need not signal.
+  virtual void disarm() noexcept {}
 
   /// Keeps `file`'s open description alive until the last entry of this object has ended, even if the process is killed first:
   /// an OFD lock held through it then proves that nothing of a dead process is still writing.

@@ -2,6 +2,8 @@
 // Method: one set of tests, run over the ring (with each kernel's flags that this kernel takes) and over system calls.
 #include <gtest/gtest.h>
 #include <liburing.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -298,6 +300,110 @@ TEST_P(IoContract, SaysWhatItIs) {
   EXPECT_TRUE(description.starts_with(GetParam().ring ? "io_uring (" : "system calls: for a test")) << description;
 }
 
+// --- Hosted ---
+
+/// The thread waits in an epoll file, as a host's loop does.
+class HostedIo : public IoContract {
+ protected:
+  void SetUp() override {
+    IoContract::SetUp();
+    if (IsSkipped()) return;
+    IoOptions options;
+    options.hosted = true;
+    make_io(options);
+    ASSERT_NE(io_, nullptr);
+    epoll_file_ = ::epoll_create1(EPOLL_CLOEXEC);
+    epoll_event wanted{.events = EPOLLIN | EPOLLET, .data = {}};
+    ASSERT_EQ(::epoll_ctl(epoll_file_, EPOLL_CTL_ADD, io_->wait_file(), &wanted), 0);
+  }
+  void TearDown() override {
+    if (epoll_file_ >= 0) ::close(epoll_file_);
+  }
+  /// Whether the file was signalled since the last call, or is within `timeout_ms`.
+  bool wait(int timeout_ms) {
+    epoll_event event{};
+    int count = ::epoll_wait(epoll_file_, &event, 1, timeout_ms);
+    // Rings without deferred task work interrupt the wait to run it.
+    while (count < 0 && errno == EINTR) count = ::epoll_wait(epoll_file_, &event, 1, timeout_ms);
+    return count > 0;
+  }
+  static constexpr int kLongMs = 60'000;
+
+  int epoll_file_ = -1;
+};
+
+TEST_P(HostedIo, TheWaitFileIsSignalledForACompletionAfterItWasArmed) {
+  std::uint32_t armed_rounds = 0;
+  for (int round = 0; round < 200; ++round) {
+    Numbered written;
+    Numbered synced;
+    std::array chain{make_entry(Op::kWrite, 0, 65536, written), make_entry(Op::kSyncData, 0, 0, synced)};
+    chain[0].link = true;
+    io_->prepare(chain);
+    while (synced.result == INT32_MIN) {
+      wait(0);
+      if (io_->try_arm()) {
+        ++armed_rounds;
+        ASSERT_TRUE(wait(kLongMs)) << "round " << round;
+        io_->disarm();
+        io_->enter(0);
+      }
+      reap();
+    }
+    EXPECT_EQ(written.result, 65536);
+    EXPECT_EQ(synced.result, 0);
+  }
+  EXPECT_GT(armed_rounds, 0U);
+}
+
+TEST_P(HostedIo, TheWaitFileIsSignalledByAWakeUpFromAnotherThread) {
+  for (int round = 0; round < 300; ++round) {
+    wait(0);
+    std::thread other([this] { io_->wake(); });
+    if (io_->try_arm()) {
+      EXPECT_TRUE(wait(kLongMs)) << "round " << round;
+      io_->disarm();
+    }
+    other.join();
+    io_->enter(0);
+  }
+}
+
+TEST_P(HostedIo, IsNotArmedWhileThereIsSomethingToReap) {
+  Numbered done;
+  const Entry entry = make_entry(Op::kNop, 0, 0, done);
+  io_->prepare(std::span(&entry, 1));
+  while (io_->try_arm()) {
+    ASSERT_TRUE(wait(kLongMs));
+    io_->disarm();
+  }
+  EXPECT_FALSE(io_->try_arm());
+  reap();
+  EXPECT_EQ(done.result, 0);
+  EXPECT_TRUE(io_->try_arm());
+  io_->disarm();
+}
+
+TEST_P(HostedIo, CompletionsDoNotSignalWhileTheThreadIsNotWaiting) {
+  wait(0);
+  Numbered done;
+  const Entry entry = make_entry(Op::kWrite, 0, 4096, done);
+  io_->prepare(std::span(&entry, 1));
+  while (io_->in_flight() != 0) {
+    io_->enter(0);
+    reap();
+  }
+  EXPECT_EQ(done.result, 4096);
+  EXPECT_FALSE(wait(0));
+}
+
+TEST_P(HostedIo, OneThatIsNotHostedHasNoWaitFile) {
+  make_io(IoOptions());
+  EXPECT_EQ(io_->wait_file(), -1);
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, HostedIo, testing::ValuesIn(kCases),
+                         [](const auto& backend) { return std::string(backend.param.name); });
 INSTANTIATE_TEST_SUITE_P(Backends, IoContract, testing::ValuesIn(kCases),
                          [](const auto& backend) { return std::string(backend.param.name); });
 

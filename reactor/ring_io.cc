@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -143,14 +144,26 @@ Failure RingIo::finish_set_up(const IoOptions& options) {
   if (registered < 0) {
     return Failure(Status::from_errno(-registered), std::string("io_uring_register_files: ") + std::strerror(-registered));
   }
-  wake_file_ = ::eventfd(0, EFD_CLOEXEC);
-  if (wake_file_ < 0) return Failure(Status::from_errno(errno), std::string("eventfd: ") + std::strerror(errno));
+  if (Failure failure = make_wake_file(options.hosted); !failure.status.is_ok()) return failure;
 
   slots_.resize(ring_.cq.ring_entries - 1);  // One completion is the eventfd's.
   for (std::uint32_t index = 0; index < slots_.size(); ++index) {
     slots_[index].next_free = index + 1 < slots_.size() ? index + 1 : kFreeListEnd;
   }
   collected_.reserve(slots_.size());
+  return {};
+}
+
+Failure RingIo::make_wake_file(bool hosted) {
+  wake_file_ = ::eventfd(0, EFD_CLOEXEC);
+  if (wake_file_ < 0) return Failure(Status::from_errno(errno), std::string("eventfd: ") + std::strerror(errno));
+  if (!hosted) return {};
+  const int registered = io_uring_register_eventfd(&ring_, wake_file_);
+  if (registered < 0) {
+    return Failure(Status::from_errno(-registered), std::string("io_uring_register_eventfd: ") + std::strerror(-registered));
+  }
+  hosted_ = true;
+  disarm();
   return {};
 }
 
@@ -228,7 +241,7 @@ std::uint32_t RingIo::take_slot() {
 }
 
 void RingIo::arm_wake() {
-  if (wake_armed_) return;
+  if (wake_armed_ || hosted_) return;
   io_uring_sqe* const sqe = io_uring_get_sqe(&ring_);
   PENSTOCK_ASSERT(sqe != nullptr);
   io_uring_prep_read(sqe, wake_file_, &wake_count_, sizeof(wake_count_), 0);
@@ -257,6 +270,7 @@ void RingIo::submit_and_collect() {
 }
 
 void RingIo::submit_and_wait(std::int64_t wait_ns) {
+  PENSTOCK_ASSERT(!hosted_);  // Nothing would end the wait.
   arm_wake();
   ++counters_.enters;
   ++counters_.sleeps;
@@ -270,6 +284,24 @@ void RingIo::submit_and_wait(std::int64_t wait_ns) {
   if (result < 0) handle_enter_error(result);
   neutralize_cut_chain();
 }
+
+bool RingIo::try_arm() {
+  PENSTOCK_ASSERT(hosted_);
+  // Kernels before 5.8 cannot be told and always signal: a wait then ends early now and then.
+  io_uring_cq_eventfd_toggle(&ring_, true);
+  // A completion looks at the switch after it was queued, this side looks for it after the switch: one sees the other.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  submit_and_collect();
+  collect();
+  if (collected_taken_ == collected_.size() && io_uring_sq_ready(&ring_) == 0) {
+    ++counters_.sleeps;
+    return true;
+  }
+  disarm();
+  return false;
+}
+
+void RingIo::disarm() noexcept { io_uring_cq_eventfd_toggle(&ring_, false); }
 
 void RingIo::handle_enter_error(int result) {
   switch (-result) {

@@ -6,6 +6,9 @@
 //   RingIo-I3 user_data is slot index and generation: a completion that fits no slot in flight is a broken ring and ends the
 //             process, because afterwards nobody knows which buffers the kernel owns.
 //   RingIo-I4 One READ of the eventfd is always armed; a slot of the submission queue is kept for it.
+//   RingIo-I5 Hosted there is no READ: the eventfd is registered with the ring, which signals it for completions while armed.
+//             The ring's own descriptor would not do: with deferred task work a poll() or epoll_wait() on it is not woken by
+//             work that waits to be run (seen with Linux 6.18). docs/decisions/0005-donated-threads.md.
 // Thread: the reactor's own, but for wake().
 // Durability: hold_file() registers the file: the kernel keeps it open until the ring's last entry has ended.
 // Source: io_uring_setup(2), io_uring_enter(2), io_uring_register(2).
@@ -39,6 +42,9 @@ class RingIo final : public Io {
   std::uint32_t reap(std::span<Reaped> reaped) override;
   std::uint32_t in_flight() const noexcept override { return in_flight_; }
   void wake() noexcept override;
+  int wait_file() const noexcept override { return hosted_ ? wake_file_ : -1; }
+  bool try_arm() override;
+  void disarm() noexcept override;
   Status hold_file(Fd file) override;
   void release_file(Fd file) noexcept override;
   const IoCounters& counters() const noexcept override { return counters_; }
@@ -61,6 +67,7 @@ class RingIo final : public Io {
   RingIo() = default;
   Failure set_up(const IoOptions& options, std::uint32_t setup_flags);
   Failure finish_set_up(const IoOptions& options);
+  Failure make_wake_file(bool hosted);
   void prepare_entry(const Entry& entry, bool follows_link);
   std::uint32_t take_slot();
   void arm_wake();
@@ -88,6 +95,7 @@ class RingIo final : public Io {
   int wake_file_ = -1;
   std::uint64_t wake_count_ = 0;  // The kernel writes here.
   bool wake_armed_ = false;
+  bool hosted_ = false;
 
   std::vector<int> held_;  // The table of fixed files: a file, or -1.
   IoCounters counters_;

@@ -1,6 +1,7 @@
 #include "reactor/syscall_io.h"
 
 #include <fcntl.h>
+#include <sys/eventfd.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -56,6 +57,10 @@ bool is_whole(const Entry& entry, std::int32_t result) noexcept {
 Outcome<std::unique_ptr<Io>> SyscallIo::create(const IoOptions& options, std::string reason) {
   const std::uint32_t entries_max = std::clamp(options.entries, kEntriesMin, kEntriesMax);
   std::unique_ptr<SyscallIo> io(new SyscallIo(entries_max, std::move(reason)));
+  if (options.hosted) {
+    io->wait_file_ = ::eventfd(0, EFD_CLOEXEC);
+    if (io->wait_file_ < 0) return std::unexpected(Failure(Status::from_errno(errno), "cannot make an eventfd"));
+  }
   const Status started = io->start_workers(std::clamp(options.workers, 1U, kWorkersMax));
   if (!started.is_ok()) return std::unexpected(Failure(started, "cannot start the threads of the system call backend"));
   return io;
@@ -80,6 +85,7 @@ SyscallIo::~SyscallIo() {
     if (worker.is_joinable()) worker.join();
   }
   for (const auto& [file, duplicate] : held_) ::close(duplicate);
+  if (wait_file_ >= 0) ::close(wait_file_);
 }
 
 // --- The reactor's thread ---
@@ -108,6 +114,11 @@ void SyscallIo::enter(std::int64_t wait_ns) {
   ++counters_.enters;
   if (must_wait) wait(wait_ns);
   const std::lock_guard lock(done_mutex_);
+  take_news();
+}
+
+/// With the lock held.
+void SyscallIo::take_news() {
   collected_.insert(collected_.end(), done_.begin(), done_.end());
   done_.clear();
   for (Chain& chain : returned_) spare_.push_back(std::move(chain));
@@ -132,6 +143,7 @@ void SyscallIo::hand_over() {
 }
 
 void SyscallIo::wait(std::int64_t wait_ns) {
+  PENSTOCK_ASSERT_EQ(wait_file_, -1);
   ++counters_.sleeps;
   const auto has_news = [this] { return has_news_.load(std::memory_order_relaxed); };
   std::unique_lock lock(done_mutex_);
@@ -140,6 +152,25 @@ void SyscallIo::wait(std::int64_t wait_ns) {
   } else {
     done_changed_.wait_until(lock, std::chrono::steady_clock::now() + std::chrono::nanoseconds(wait_ns), has_news);
   }
+}
+
+bool SyscallIo::try_arm() {
+  PENSTOCK_ASSERT_GE(wait_file_, 0);
+  if (!prepared_.empty()) hand_over();
+  if (!collected_.empty()) return false;
+  const std::lock_guard lock(done_mutex_);
+  if (has_news_.load(std::memory_order_relaxed)) {
+    take_news();
+    return false;
+  }
+  armed_ = true;
+  ++counters_.sleeps;
+  return true;
+}
+
+void SyscallIo::disarm() noexcept {
+  const std::lock_guard lock(done_mutex_);
+  armed_ = false;
 }
 
 std::uint32_t SyscallIo::reap(std::span<Reaped> reaped) {
@@ -176,8 +207,16 @@ std::string SyscallIo::description() const { return "system calls: " + reason_; 
 void SyscallIo::wake() noexcept {
   const std::lock_guard lock(done_mutex_);
   woken_ = true;
+  note_news();
+}
+
+/// With the lock held.
+void SyscallIo::note_news() {
   has_news_.store(true, std::memory_order_release);
   done_changed_.notify_one();
+  if (!std::exchange(armed_, false)) return;
+  const std::uint64_t one = 1;
+  while (::write(wait_file_, &one, sizeof(one)) < 0) PENSTOCK_ASSERT_EQ(errno, EINTR);
 }
 
 // --- Workers ---
@@ -212,8 +251,7 @@ void SyscallIo::finish(const Entry& entry, std::int32_t result) {
   const Done done{entry.completion, entry.op, moves_bytes(entry.op) ? entry.bytes : 0, result};
   const std::lock_guard lock(done_mutex_);
   done_.push_back(done);
-  has_news_.store(true, std::memory_order_release);
-  done_changed_.notify_one();
+  note_news();
 }
 
 }  // namespace penstock::reactor

@@ -4,7 +4,7 @@
 // short, completes the rest with -ECANCELED.
 // Invariants:
 //   SyscallIo-I1 A chain belongs to the reactor's thread until enter() hands it to the workers, then to one worker.
-//   SyscallIo-I2 Completions appear to the reactor's thread only in enter().
+//   SyscallIo-I2 Completions appear to the reactor's thread only in enter() and try_arm().
 // Threads: as Io; the workers are its own.
 // Durability: hold_file() duplicates the descriptor. The files of a killed process are closed when its last thread has ended,
 // and a worker inside a write has not: the lock is held until then.
@@ -39,6 +39,9 @@ class SyscallIo final : public Io {
   std::uint32_t reap(std::span<Reaped> reaped) override;
   std::uint32_t in_flight() const noexcept override { return in_flight_; }
   void wake() noexcept override;
+  int wait_file() const noexcept override { return wait_file_; }
+  bool try_arm() override;
+  void disarm() noexcept override;
   Status hold_file(Fd file) override;
   void release_file(Fd file) noexcept override;
   const IoCounters& counters() const noexcept override { return counters_; }
@@ -60,8 +63,11 @@ class SyscallIo final : public Io {
   void run_chain(const Chain& chain);
   void finish(const Entry& entry, std::int32_t result);
   void hand_over();
+  void take_news();
+  void note_news();
   void wait(std::int64_t wait_ns);
 
+  int wait_file_ = -1;  // Of a hosted one.
   const std::uint32_t entries_max_;
   const std::string reason_;
 
@@ -86,6 +92,7 @@ class SyscallIo final : public Io {
   std::vector<Done> done_;
   std::vector<Chain> returned_;
   bool woken_ = false;
+  bool armed_ = false;                 // The next news signals `wait_file_`.
   std::atomic<bool> has_news_{false};  // `done_` is not empty or `woken_` is set: looked at without the lock.
 };
 
