@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <cstddef>
+#include <thread>
 
 #include "base/integer.h"
 
@@ -79,14 +80,18 @@ void Timer::disarm() noexcept {
 }
 
 Reactor::Reactor(System& system, std::unique_ptr<Io> io, std::uint32_t index, const ReactorOptions& options)
-    : system_(system), io_(std::move(io)), index_(index), options_(options) {
-  PENSTOCK_ASSERT(io_ != nullptr);
+    : Reactor(system, index, options) {
+  attach_io(std::move(io));
+}
+
+Reactor::Reactor(System& system, std::uint32_t index, const ReactorOptions& options)
+    : system_(system), index_(index), options_(options) {
   PENSTOCK_ASSERT_GT(options_.ready_tasks_max, 0U);
 }
 
 Reactor::~Reactor() {
   PENSTOCK_ASSERT_NE(current_reactor, this);
-  PENSTOCK_ASSERT_EQ(io_->in_flight(), 0U);  // Reactor-I4, here and below.
+  PENSTOCK_ASSERT(io_ == nullptr || io_->in_flight() == 0);  // Reactor-I4, here and below.
   PENSTOCK_ASSERT(inbox_is_empty());
   PENSTOCK_ASSERT(completed_.empty());
   PENSTOCK_ASSERT(waiting_.empty());
@@ -105,14 +110,19 @@ void Reactor::post(Message& message) noexcept {
   do {
     message.next_ = newest;
   } while (!inbox_.compare_exchange_weak(newest, &message, std::memory_order_seq_cst, std::memory_order_relaxed));
-  // Pairs with sleep_until_event(): this side writes the inbox and reads `sleeping_`, that side the reverse, all sequentially
-  // consistent. So at least one of the two sees the other's write, and no wake-up is lost.
-  if (sleeping_.load(std::memory_order_seq_cst) && sleeping_.exchange(false, std::memory_order_seq_cst)) {
-    wakes_sent_.fetch_add(1, std::memory_order_relaxed);
-    io_->wake();
-  } else {
-    wakes_elided_.fetch_add(1, std::memory_order_relaxed);
-  }
+  // Pairs with sleep_until_event() and try_arm(): this side writes the inbox and reads `sleeping_`, that side the reverse, all
+  // sequentially consistent. So at least one of the two sees the other's write, and no wake-up is lost.
+  (wake_sleeper() ? wakes_sent_ : wakes_elided_).fetch_add(1, std::memory_order_relaxed);
+}
+
+bool Reactor::wake_sleeper() noexcept {
+  if (!sleeping_.load(std::memory_order_seq_cst)) return false;
+  // Announced before the exchange: detach_io() takes the Io away only when it sees nobody here.
+  wakers_.fetch_add(1, std::memory_order_seq_cst);
+  const bool was_sleeping = sleeping_.exchange(false, std::memory_order_seq_cst);
+  if (was_sleeping) io_->wake();
+  wakers_.fetch_sub(1, std::memory_order_release);
+  return was_sleeping;
 }
 
 void Reactor::schedule(std::coroutine_handle<> handle) {
@@ -125,7 +135,7 @@ void Reactor::schedule(std::coroutine_handle<> handle) {
 
 void Reactor::stop() noexcept {
   stopping_.store(true, std::memory_order_seq_cst);
-  if (sleeping_.exchange(false, std::memory_order_seq_cst)) io_->wake();
+  static_cast<void>(wake_sleeper());
 }
 
 bool Reactor::run_messages() {
@@ -192,16 +202,22 @@ void Reactor::enter_without_waiting() {
   collect();
 }
 
-void Reactor::sleep_until_event() {
+/// Before a sleep, where room is short: what is prepared goes out first, so that the rest does not wait for a completion
+/// without need. False: there are completions.
+bool Reactor::submit_waiting() {
   while (!waiting_.empty()) {
-    // Room is short. What is prepared goes out first, so that the rest does not wait for a completion without need.
     const std::size_t waiting_before = waiting_.size();
     enter_without_waiting();
-    if (!completed_.empty()) return;
+    if (!completed_.empty()) return false;
     prepare_waiting();
     if (waiting_.size() == waiting_before) break;
   }
   PENSTOCK_ASSERT(waiting_.empty() || io_->in_flight() != 0);  // Otherwise the chain never finds room.
+  return true;
+}
+
+void Reactor::sleep_until_event() {
+  if (!submit_waiting()) return;
   std::int64_t wait_ns = -1;
   if (!timers_.empty()) {
     const std::uint64_t now = now_ns();
@@ -218,6 +234,38 @@ void Reactor::sleep_until_event() {
   sleeping_.store(false, std::memory_order_relaxed);
   if (is_lent) gate_.reclaim();
   collect();
+}
+
+// --- Hosted ---
+
+void Reactor::attach_io(std::unique_ptr<Io> io) {
+  PENSTOCK_ASSERT(io != nullptr);
+  PENSTOCK_ASSERT(io_ == nullptr);
+  io_ = std::move(io);
+}
+
+std::unique_ptr<Io> Reactor::detach_io() {
+  PENSTOCK_ASSERT(ready_.empty());
+  PENSTOCK_ASSERT(background_.empty());
+  PENSTOCK_ASSERT_EQ(io_->in_flight(), 0U);
+  sleeping_.store(false, std::memory_order_seq_cst);
+  // Who comes from here on finds it awake. Who has found it asleep is about to wake it, by the Io that is to go.
+  while (wakers_.load(std::memory_order_seq_cst) != 0) std::this_thread::yield();
+  return std::exchange(io_, nullptr);
+}
+
+bool Reactor::try_arm() {
+  if (has_ready_work() || !submit_waiting()) return false;
+  sleeping_.store(true, std::memory_order_seq_cst);
+  if (inbox_.load(std::memory_order_seq_cst) == nullptr && io_->try_arm()) return true;
+  sleeping_.store(false, std::memory_order_relaxed);
+  collect();
+  return false;
+}
+
+void Reactor::disarm() noexcept {
+  sleeping_.store(false, std::memory_order_relaxed);
+  io_->disarm();
 }
 
 void Reactor::collect() {

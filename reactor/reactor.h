@@ -12,6 +12,7 @@
 //   Reactor-I3 Background tasks run after log submission, one slice per loop: 50 us while foreground work waits, else 200 us. A
 //              slice resumes each waiting background task at most once.
 //   Reactor-I4 A reactor is destroyed with nothing in flight, no task group open and an empty inbox.
+//   Reactor-I5 From try_arm() to disarm() a message and a completion signal the wait file of its Io. Hosted alone.
 // Thread: the reactor's own, but where a call says any thread.
 #pragma once
 
@@ -109,6 +110,8 @@ struct ReactorCounters {
 class Reactor final : public detail::Executor {
  public:
   Reactor(System& system, std::unique_ptr<Io> io, std::uint32_t index, const ReactorOptions& options = {});
+  /// For a thread that comes later and brings the Io (HostedLoop). Until then messages wait, and io() is not there.
+  Reactor(System& system, std::uint32_t index, const ReactorOptions& options);
   ~Reactor() override;
   Reactor(const Reactor&) = delete;
   Reactor& operator=(const Reactor&) = delete;
@@ -137,6 +140,15 @@ class Reactor final : public detail::Executor {
   /// Earliest timer, or ~0 if none: when an idle reactor next has something to do by itself.
   std::uint64_t next_timer_ns() const noexcept;
   bool has_ready_work() const noexcept;
+
+  // --- hosted (HostedLoop); the host's thread ---
+  void attach_io(std::unique_ptr<Io> io);
+  /// With no task ready and nothing in flight; messages may wait. Returns when no thread is about to wake it.
+  std::unique_ptr<Io> detach_io();
+  /// Announces that the thread goes to wait elsewhere. False: there is something to do. Call it after a poll() that was false.
+  bool try_arm();
+  /// The thread is back.
+  void disarm() noexcept;
 
   // --- tasks ---
   void make_ready(std::coroutine_handle<> handle) { ready_.push_back(handle); }
@@ -212,6 +224,8 @@ class Reactor final : public detail::Executor {
   bool has_foreground_work() const noexcept;
   void enter_without_waiting();
   void sleep_until_event();
+  bool submit_waiting();
+  bool wake_sleeper() noexcept;
   void collect();
   void resume(std::coroutine_handle<> handle);
   void check_stall(std::uint64_t duration_ns);
@@ -238,6 +252,7 @@ class Reactor final : public detail::Executor {
   // Written by other threads: kept off the lines above.
   alignas(64) std::atomic<Message*> inbox_{nullptr};  // Newest first; taken whole and reversed.
   std::atomic<bool> sleeping_{false};
+  std::atomic<std::uint32_t> wakers_{0};  // Threads that may be inside io_->wake().
   std::atomic<bool> stopping_{false};
   std::atomic<std::uint64_t> wakes_sent_{0};
   std::atomic<std::uint64_t> wakes_elided_{0};
