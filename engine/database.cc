@@ -334,92 +334,48 @@ struct MergedScan {
 
 // --- Calls without a shard, on reactor 0 ---
 
-template <typename T, typename... Parameters>
+template <typename Answer, typename T, typename... Parameters>
 struct HomeCall {
   using Function = Task<T> (DatabaseCore::*)(Parameters...);
-  static Task<T> run(DatabaseCore* core, Function function, Parameters... parameters) {
+  static Task<Answer> run(DatabaseCore* core, Function function, Parameters... parameters) {
     T value = co_await (core->*function)(std::move(parameters)...);
     core->leave_home_call();
-    co_return value;
+    co_return Answer(std::move(value));
   }
 };
 
-template <typename T, typename... Parameters, typename... Arguments>
-Future<T> call_home(DatabaseCore& core, T closed, Task<T> (DatabaseCore::*function)(Parameters...), Arguments... arguments) {
-  if (!core.enter_home_call()) {
-    return ready_future(std::move(closed));
+template <typename Answer, typename T, typename... Parameters, typename... Arguments>
+Future<Answer> call_home(DatabaseCore& core, Task<T> (DatabaseCore::*function)(Parameters...), Arguments... arguments) {
+  if (const Status refused = core.enter_home_call(); !refused.is_ok()) {
+    const char* const text =
+        refused.is(Code::kForked) ? "the database belongs to the parent process" : "the database is closed";
+    return ready_future(detail::refusal<Answer>(refused, text));
   }
-  return engine::run_on(core.home(), core.home_tasks(), &HomeCall<T, Parameters...>::run, &core, function,
+  return engine::run_on(core.home(), core.home_tasks(), &HomeCall<Answer, T, Parameters...>::run, &core, function,
                         std::move(arguments)...);
 }
 
-std::unexpected<Failure> closed_failure() { return std::unexpected(Failure(Status(Code::kClosed), "the database is closed")); }
-
-Task<Outcome<bool>> open_core(DatabaseCore* core) { return core->open(); }
-Task<Status> close_core(DatabaseCore* core) { return core->close(); }
-
 }  // namespace
-
-// --- Opening and closing ---
-
-Database::Database(std::shared_ptr<detail::DatabaseCore> core) noexcept : core_(std::move(core)) {}
-Database::Database(Database&&) noexcept = default;
-
-Database& Database::operator=(Database&& other) noexcept {
-  if (this != &other) {
-    if (core_ != nullptr) {
-      close().ignore("assigned over");
-    }
-    core_ = std::move(other.core_);
-  }
-  return *this;
-}
-
-Database::~Database() {
-  if (core_ != nullptr) {
-    close().ignore("call close() to hear of it");
-  }
-}
-
-Outcome<Database> Database::open(Runtime& runtime, const std::string& directory, const DatabaseOptions& options) {
-  if (detail::current_executor != nullptr) {
-    return std::unexpected(Failure(Status(Code::kWouldBlock), "open() blocks: call it on a thread of your own"));
-  }
-  auto core = std::make_shared<DatabaseCore>(runtime.core(), directory, options);
-  Future<Outcome<bool>> opened = engine::run_on(core->home(), runtime.core()->tasks(0), &open_core, core.get());
-  Outcome<bool> outcome = opened.get();
-  if (!outcome.has_value()) {
-    return std::unexpected(std::move(outcome.error()));
-  }
-  return Database(std::move(core));
-}
-
-Status Database::close() {
-  if (detail::current_executor != nullptr) {
-    return Status(Code::kWouldBlock);
-  }
-  return engine::run_on(core_->home(), core_->runtime().tasks(0), &close_core, core_.get()).get();
-}
 
 // --- Families ---
 
 Future<Outcome<Family>> Database::create_family(std::string name, FamilyOptions options) {
-  return call_home(*core_, Outcome<Family>(closed_failure()), &DatabaseCore::create_family, std::move(name), options, false);
+  return call_home<Outcome<Family>>(*core_, &DatabaseCore::create_family, std::move(name), options, false);
 }
 Future<Outcome<Family>> Database::open_family(std::string name) {
-  return call_home(*core_, Outcome<Family>(closed_failure()), &DatabaseCore::open_family, std::move(name));
+  return call_home<Outcome<Family>>(*core_, &DatabaseCore::open_family, std::move(name));
 }
 Future<Outcome<Family>> Database::open_or_create_family(std::string name, FamilyOptions options) {
-  return call_home(*core_, Outcome<Family>(closed_failure()), &DatabaseCore::create_family, std::move(name), options, true);
+  return call_home<Outcome<Family>>(*core_, &DatabaseCore::create_family, std::move(name), options, true);
 }
 Future<Outcome<bool>> Database::drop_family(std::string name) {
-  return call_home(*core_, Outcome<bool>(closed_failure()), &DatabaseCore::drop_family, std::move(name));
+  return call_home<Outcome<bool>>(*core_, &DatabaseCore::drop_family, std::move(name));
 }
 Future<Outcome<bool>> Database::rename_family(std::string from, std::string to) {
-  return call_home(*core_, Outcome<bool>(closed_failure()), &DatabaseCore::rename_family, std::move(from), std::move(to));
+  return call_home<Outcome<bool>>(*core_, &DatabaseCore::rename_family, std::move(from), std::move(to));
 }
 Future<Outcome<std::vector<FamilyInfo>>> Database::list_families() {
-  return call_home(*core_, Outcome<std::vector<FamilyInfo>>(closed_failure()), &DatabaseCore::list_families);
+  return call_home<Outcome<std::vector<FamilyInfo>>>(*core_, &DatabaseCore::list_families);
 }
 
 // --- Data ---
@@ -515,7 +471,7 @@ Future<CommitResult> Database::write_each(Batch batch, const CommitOptions& opti
   return future;
 }
 
-Future<Status> Database::flush() { return call_home(*core_, Status(Code::kClosed), &DatabaseCore::flush_all); }
+Future<Status> Database::flush() { return call_home<Status>(*core_, &DatabaseCore::flush_all); }
 
 void Database::post_call(ShardId shard, std::unique_ptr<ShardCall> call) {
   struct Posted final : reactor::Message {
@@ -550,9 +506,7 @@ void Database::post_call(ShardId shard, std::unique_ptr<ShardCall> call) {
 std::uint32_t Database::shard_count() const noexcept { return core_->settings().shard_count; }
 const std::string& Database::directory() const noexcept { return core_->settings().directory; }
 const RecoveryReport& Database::recovery() const noexcept { return core_->recovery(); }
-Future<Metrics> Database::metrics() { return call_home(*core_, Metrics{}, &DatabaseCore::collect_metrics); }
-Future<Outcome<VerifyReport>> Database::verify() {
-  return call_home(*core_, Outcome<VerifyReport>(closed_failure()), &DatabaseCore::verify);
-}
+Future<Result<Metrics>> Database::metrics() { return call_home<Result<Metrics>>(*core_, &DatabaseCore::collect_metrics); }
+Future<Outcome<VerifyReport>> Database::verify() { return call_home<Outcome<VerifyReport>>(*core_, &DatabaseCore::verify); }
 
 }  // namespace penstock

@@ -51,6 +51,10 @@ Task<Status> drop_family_on(ReactorPart* part, FamilyId family) {
 }  // namespace
 
 bool DatabaseCore::accept(ShardId id, std::int64_t bytes, bool may_block, Status& status) {
+  if (runtime_->is_forked()) {
+    status = Status(Code::kForked);
+    return false;
+  }
   if (!is_open()) {
     status = Status(Code::kClosed);
     return false;
@@ -71,19 +75,25 @@ bool DatabaseCore::accept(ShardId id, std::int64_t bytes, bool may_block, Status
   return true;
 }
 
-bool DatabaseCore::enter_home_call() noexcept {
+Status DatabaseCore::enter_home_call() noexcept {
+  if (runtime_->is_forked()) {
+    return Status(Code::kForked);
+  }
   home_calls_.fetch_add(1, std::memory_order_seq_cst);
   if (is_open()) {
-    return true;
+    return Status::ok();
   }
   leave_home_call();
-  return false;
+  return Status(Code::kClosed);
 }
 
 Task<Status> DatabaseCore::close() {
   State open = State::kOpen;
   if (!state_.compare_exchange_strong(open, State::kClosing)) {
-    co_return Status::ok();
+    while (!is_closed()) {
+      co_await home().sleep(kClosePollNs);
+    }
+    co_return close_status_;
   }
   for (const std::unique_ptr<ReactorPart>& part : parts_) {
     (co_await engine::run_on(part->reactor(), part->tasks(), &begin_closing_on, part.get())).ignore("it cannot fail");
@@ -119,7 +129,9 @@ Task<Status> DatabaseCore::close() {
   }
   co_await home_tasks_.join();
   lock_.reset();
+  close_status_ = status;
   state_.store(State::kClosed, std::memory_order_seq_cst);
+  runtime_->on_database_closed();
   co_return status;
 }
 

@@ -34,7 +34,7 @@ class DatabaseCore {
 
   /// On reactor 0. After a failure everything is closed again.
   Task<Outcome<bool>> open();
-  /// On reactor 0. Idempotent.
+  /// On reactor 0. A second one waits for the first and has its answer.
   Task<Status> close();
 
   RuntimeCore& runtime() const noexcept { return *runtime_; }
@@ -46,13 +46,16 @@ class DatabaseCore {
   // --- any thread ---
   engine::ReactorPart& part_of(ShardId shard) const noexcept { return *parts_[shard % parts_.size()]; }
   ShardEngine& shard(ShardId shard) const { return part_of(shard).shard(shard); }
-  /// Takes credits for a call on `shard`; false: the database is closed (nothing taken). Blocks for credits if `may_block`,
-  /// else `would_block` through `status`. A call accepted gives its credits back with release().
+  /// Takes credits for a call on `shard`; false: `status` says why, nothing is taken. Blocks for credits if `may_block` and the
+  /// thread runs no reactor, else `would_block`. A call accepted gives its credits back with release().
   bool accept(ShardId shard, std::int64_t bytes, bool may_block, Status& status);
   void release(ShardId shard, std::int64_t bytes) { this->shard(shard).credits().give(bytes); }
   bool is_open() const noexcept { return state_.load(std::memory_order_seq_cst) == State::kOpen; }
-  /// For the calls that run on reactor 0 without a shard (DDL, metrics, flush): they hold the database open too.
-  bool enter_home_call() noexcept;
+  bool is_closed() const noexcept { return state_.load(std::memory_order_seq_cst) == State::kClosed; }
+  Status close_status() const noexcept { return close_status_; }  ///< Once it is closed.
+  /// For the calls that run on reactor 0 without a shard (DDL, metrics, flush): they hold the database open too. Errors:
+  /// closed, forked; nothing is to be left then.
+  Status enter_home_call() noexcept;
   void leave_home_call() noexcept { home_calls_.fetch_sub(1, std::memory_order_seq_cst); }
 
   // --- coroutines on reactor 0 ---
@@ -107,6 +110,7 @@ class DatabaseCore {
   std::vector<wal::LogName> old_logs_;
 
   std::atomic<State> state_{State::kClosed};
+  Status close_status_;  // Written before kClosed.
   std::atomic<std::int64_t> home_calls_{0};
   std::atomic<std::int32_t> shards_behind_{0};
   bool ddl_busy_ = false;

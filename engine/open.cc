@@ -91,12 +91,14 @@ DatabaseCore::DatabaseCore(std::shared_ptr<RuntimeCore> runtime, std::string dir
 DatabaseCore::~DatabaseCore() { PENSTOCK_ASSERT(state_.load() == State::kClosed); }
 
 Task<Outcome<bool>> DatabaseCore::open() {
+  runtime_->on_database_opening();
   const std::uint64_t began_ns = home().now_ns();
   Outcome<bool> opened = co_await open_steps();
   if (!opened.has_value()) {
     (co_await close_parts()).ignore("the failure of opening is the answer");
     parts_.clear();
     lock_.reset();
+    runtime_->on_database_closed();
     co_return opened;
   }
   recovery_.duration_ns = home().now_ns() - began_ns;

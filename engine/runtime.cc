@@ -1,6 +1,8 @@
-// Runtime: checking its options and starting the reactors.
+// Runtime: checking its options, the reactors and who runs them.
 #include <algorithm>
 
+#include "base/assert.h"
+#include "engine/attachment.h"
 #include "engine/runtime_core.h"
 #include "penstock/db.h"
 
@@ -33,12 +35,21 @@ reactor::IoOptions io_options_of(const RuntimeOptions& options) {
   return io;
 }
 
+reactor::ReactorOptions reactor_options_of(const RuntimeOptions& options) {
+  reactor::ReactorOptions reactor_options;
+  reactor_options.on_stall = options.on_stall;
+  return reactor_options;
+}
+
 }  // namespace
 
 Outcome<std::shared_ptr<RuntimeCore>> RuntimeCore::start(const RuntimeOptions& options) {
+  // A child of fork() whose thread ran a reactor of the parent starts anew.
+  reactor::HostedLoop::forget_inherited();
   reactor::System& system = reactor::real_system();
-  const std::uint32_t cores = system.usable_cores();
-  const std::uint32_t count = options.reactors == 0 ? std::min(cores, kReactorCountMax) : options.reactors;
+  const bool donated = options.threads == ReactorThreads::kDonated;
+  const std::uint32_t count_default = donated ? 1 : std::min(system.usable_cores(), kReactorCountMax);
+  const std::uint32_t count = options.reactors == 0 ? count_default : options.reactors;
   if (count > kReactorCountMax) {
     return refuse("option reactors: " + std::to_string(count) + " is over the limit of " + std::to_string(kReactorCountMax));
   }
@@ -50,24 +61,48 @@ Outcome<std::shared_ptr<RuntimeCore>> RuntimeCore::start(const RuntimeOptions& o
   if (options.ring_entries < 64 || options.ring_entries > 4096) {
     return refuse("option ring_entries: " + std::to_string(options.ring_entries) + " is not between 64 and 4096");
   }
+  if (donated && options.pin_threads) {
+    return refuse("option pin_threads: donated threads are the host's to pin");
+  }
   auto core = std::make_shared<RuntimeCore>(system, std::vector<reactor::Reactor*>{}, memory);
-  reactor::ReactorOptions reactor_options;
-  reactor_options.on_stall = options.on_stall;
+  if (donated) {
+    core->make_hosted(options, count);
+    return core;
+  }
+  Outcome<bool> started = core->start_threads(options, count);
+  if (!started.has_value()) {
+    return std::unexpected(std::move(started.error()));
+  }
+  return core;
+}
+
+Outcome<bool> RuntimeCore::start_threads(const RuntimeOptions& options, std::uint32_t count) {
+  const std::uint32_t cores = system_.usable_cores();
   for (std::uint32_t index = 0; index < count; ++index) {
     const std::int32_t pin = options.pin_threads ? static_cast<std::int32_t>(index % cores) : -1;
     Outcome<std::unique_ptr<reactor::ReactorThread>> thread =
-        reactor::ReactorThread::start(system, index, io_options_of(options), reactor_options, pin);
+        reactor::ReactorThread::start(system_, index, io_options_of(options), reactor_options_of(options), pin);
     if (!thread.has_value()) {
       return std::unexpected(std::move(thread.error()));
     }
-    core->reactors_.push_back(&(*thread)->reactor());
-    core->threads_.push_back(std::move(*thread));
+    reactors_.push_back(&(*thread)->reactor());
+    threads_.push_back(std::move(*thread));
   }
-  core->make_task_groups();
-  if (const Status status = core->chunks_.start(); !status.is_ok()) {
+  make_task_groups();
+  if (const Status status = chunks_.start(); !status.is_ok()) {
     return std::unexpected(Failure(status, "cannot start the thread that prepares memory: " + status.to_string()));
   }
-  return core;
+  return true;
+}
+
+void RuntimeCore::make_hosted(const RuntimeOptions& options, std::uint32_t count) {
+  io_options_ = io_options_of(options);
+  for (std::uint32_t index = 0; index < count; ++index) {
+    hosted_.push_back(std::make_unique<reactor::Reactor>(system_, index, reactor_options_of(options)));
+    reactors_.push_back(hosted_.back().get());
+    slots_.emplace_back(Slot::kFree);
+  }
+  make_task_groups();
 }
 
 RuntimeCore::RuntimeCore(reactor::System& system, std::vector<reactor::Reactor*> reactors, std::uint64_t memory_limit)
@@ -89,6 +124,105 @@ RuntimeCore::~RuntimeCore() {
   }
 }
 
+std::string RuntimeCore::io_backend() const {
+  if (!is_donated()) {
+    return reactors_.front()->io().description();
+  }
+  // The Io itself comes and goes with its thread.
+  return knows_io_backend_.load(std::memory_order_acquire) ? hosted_io_backend_ : std::string();
+}
+
+void RuntimeCore::abandon(std::shared_ptr<void> inherited) {
+  struct Kept {
+    std::shared_ptr<void> object;
+    Kept* next;
+  };
+  static std::atomic<Kept*> newest{nullptr};
+  auto* kept = new Kept{.object = std::move(inherited), .next = newest.load(std::memory_order_relaxed)};
+  while (!newest.compare_exchange_weak(kept->next, kept, std::memory_order_acq_rel, std::memory_order_relaxed)) {
+  }
+}
+
+// --- Donated threads ---
+
+std::uint32_t RuntimeCore::missing_threads() const noexcept {
+  return static_cast<std::uint32_t>(std::ranges::count_if(
+      slots_, [](const std::atomic<Slot>& slot) { return slot.load(std::memory_order_seq_cst) != Slot::kAttached; }));
+}
+
+Outcome<RuntimeCore::Attached> RuntimeCore::attach() {
+  reactor::HostedLoop::forget_inherited();
+  if (is_forked()) {
+    return std::unexpected(Failure(Status(Code::kForked), "the runtime belongs to the parent process"));
+  }
+  if (!is_donated()) {
+    return refuse("attach(): the runtime runs its reactors on threads of its own (RuntimeOptions::threads)");
+  }
+  if (reactor::HostedLoop::has_reactor()) {
+    return refuse("attach(): this thread runs a reactor already");
+  }
+  Attached attached;
+  for (std::atomic<Slot>& slot : slots_) {
+    Slot free = Slot::kFree;
+    if (!slot.compare_exchange_strong(free, Slot::kChanging, std::memory_order_seq_cst)) {
+      ++attached.index;
+      continue;
+    }
+    reactor::Reactor& reactor = *reactors_[attached.index];
+    Outcome<std::unique_ptr<reactor::HostedLoop>> loop = reactor::HostedLoop::start(reactor, io_options_);
+    if (!loop.has_value()) {
+      slot.store(Slot::kFree, std::memory_order_seq_cst);
+      return std::unexpected(std::move(loop.error()));
+    }
+    attached.loop = std::move(*loop);
+    if (attached.index == 0 && !knows_io_backend_.load(std::memory_order_relaxed)) {
+      hosted_io_backend_ = reactor.io().description();
+      knows_io_backend_.store(true, std::memory_order_release);
+    }
+    slot.store(Slot::kAttached, std::memory_order_seq_cst);
+    return attached;
+  }
+  return refuse("attach(): all " + std::to_string(slots_.size()) + " reactors have their threads");
+}
+
+Status RuntimeCore::detach(Attached& attached) {
+  std::atomic<Slot>& slot = slots_[attached.index];
+  PENSTOCK_ASSERT(slot.load() == Slot::kAttached);
+  // First the slot, then the counts; begin_call() does the reverse. So at least one of the two sees the other.
+  slot.store(Slot::kChanging, std::memory_order_seq_cst);
+  if (has_calls() || has_databases()) {
+    slot.store(Slot::kAttached, std::memory_order_seq_cst);
+    return Status(Code::kBusy);
+  }
+  attached.loop->settle();
+  attached.loop.reset();
+  slot.store(Slot::kFree, std::memory_order_seq_cst);
+  return Status::ok();
+}
+
+// --- Databases ---
+
+bool RuntimeCore::begin_call() noexcept {
+  calls_.fetch_add(1, std::memory_order_seq_cst);
+  if (missing_threads() == 0) {
+    return true;
+  }
+  end_call();
+  return false;
+}
+
+void RuntimeCore::end_call() noexcept {
+  if (calls_.fetch_sub(1, std::memory_order_seq_cst) == 1) {
+    unpark(calls_);
+  }
+}
+
+void RuntimeCore::await_calls() noexcept {
+  while (const std::uint32_t seen = calls_.load(std::memory_order_seq_cst)) {
+    park(calls_, seen, -1);
+  }
+}
+
 }  // namespace detail
 
 Outcome<Runtime> Runtime::start(const RuntimeOptions& options) {
@@ -101,11 +235,40 @@ Outcome<Runtime> Runtime::start(const RuntimeOptions& options) {
 
 Runtime::Runtime(std::shared_ptr<detail::RuntimeCore> core) noexcept : core_(std::move(core)) {}
 Runtime::Runtime(Runtime&&) noexcept = default;
-Runtime& Runtime::operator=(Runtime&&) noexcept = default;
-Runtime::~Runtime() = default;
+
+Runtime& Runtime::operator=(Runtime&& other) noexcept {
+  if (this != &other) {
+    let_go();
+    core_ = std::move(other.core_);
+  }
+  return *this;
+}
+
+Runtime::~Runtime() { let_go(); }
+
+void Runtime::let_go() noexcept {
+  if (core_ == nullptr) {
+    return;
+  }
+  if (core_->is_forked()) {
+    detail::RuntimeCore::abandon(std::move(core_));
+  } else if (!core_->is_donated() && reactor::Reactor::current() == nullptr) {
+    // The last to end must not be a call on one of the threads that are to be joined.
+    core_->await_calls();
+  }
+  core_.reset();
+}
+
+Outcome<AttachedReactor> Runtime::attach() {
+  Outcome<detail::RuntimeCore::Attached> attached = core_->attach();
+  if (!attached.has_value()) {
+    return std::unexpected(std::move(attached.error()));
+  }
+  return AttachedReactor(std::make_unique<detail::Attachment>(core_, std::move(*attached)));
+}
 
 std::uint32_t Runtime::reactors() const noexcept { return static_cast<std::uint32_t>(core_->reactors().size()); }
 
-std::string Runtime::io_backend() const { return core_->reactors().front()->io().description(); }
+std::string Runtime::io_backend() const { return core_->io_backend(); }
 
 }  // namespace penstock

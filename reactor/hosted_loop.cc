@@ -19,6 +19,9 @@ namespace penstock::reactor {
 
 namespace {
 
+/// Under which number this thread was attached.
+thread_local constinit std::uint32_t attached_process = 0;
+
 timespec timespec_of(std::uint64_t time_ns) noexcept {
   constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
   timespec time{};
@@ -49,6 +52,7 @@ Outcome<std::unique_ptr<HostedLoop>> HostedLoop::start(Reactor& reactor, IoOptio
   reactor.attach_io(std::move(*io));
   std::unique_ptr<HostedLoop> loop(new HostedLoop(reactor));
   detail::current_executor = &reactor;
+  attached_process = detail::process_number();
   if (Failure failure = loop->open_files(); !failure.status.is_ok()) return std::unexpected(std::move(failure));
   if (!loop->try_arm()) loop->ring();  // Hosted-I1.
   return loop;
@@ -68,8 +72,15 @@ HostedLoop::~HostedLoop() {
   PENSTOCK_ASSERT(!is_polling());
   reactor_.detach_io().reset();
   detail::current_executor = nullptr;
+  attached_process = 0;
   if (timer_file_ >= 0) ::close(timer_file_);
   if (epoll_file_ >= 0) ::close(epoll_file_);
+}
+
+void HostedLoop::forget_inherited() noexcept {
+  if (attached_process == 0 || attached_process == detail::process_number()) return;
+  detail::current_executor = nullptr;
+  attached_process = 0;
 }
 
 bool HostedLoop::is_of_this_thread() const noexcept { return detail::current_executor == &reactor_; }

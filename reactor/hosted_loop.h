@@ -42,8 +42,8 @@ class HostedLoop {
 
   /// Whether this thread runs a reactor, hosted or not.
   static bool has_reactor() noexcept { return detail::current_executor != nullptr; }
-  /// In a child after fork: the reactor that this thread ran is the parent's.
-  static void forget_reactor() noexcept { detail::current_executor = nullptr; }
+  /// In a child after fork: a loop that this thread had is the parent's, and the thread is free.
+  static void forget_inherited() noexcept;
 
   static constexpr std::uint64_t kPollNs = 200'000;
 

@@ -7,7 +7,10 @@
 //
 // Every call that works on data returns a future at once; many may be in flight; get() blocks a thread, never a reactor.
 // Commits of one thread to one shard are applied in the order of their calls. Threads: all calls may be made from any thread at
-// any time, but for close() and destruction, which are one thread's.
+// any time, but for close() and destruction, which are one thread's. A program with an event loop may run the reactors on its
+// own threads: attached_reactor.h. Fork: a database belongs to the process that opened it. In a child every call answers
+// `forked`, before anything else is looked at but the arguments' own limits; handles and futures may be destroyed there. A
+// child may start a runtime of its own. It inherits the descriptors: LOCK stays taken until it has ended or called exec.
 #pragma once
 
 #include <memory>
@@ -15,6 +18,7 @@
 #include <tuple>
 #include <vector>
 
+#include "penstock/attached_reactor.h"
 #include "penstock/batch.h"
 #include "penstock/family.h"
 #include "penstock/future.h"
@@ -40,15 +44,23 @@ class Runtime {
   static Outcome<Runtime> start(const RuntimeOptions& options = {});
   Runtime(Runtime&&) noexcept;
   Runtime& operator=(Runtime&&) noexcept;
-  ~Runtime();  ///< Stops and joins the threads once no database uses them.
+  /// Stops and joins the threads once no database uses them; waits for what open_async and close_async have begun. Donated
+  /// threads are let go by their AttachedReactor.
+  ~Runtime();
+
+  /// Donated threads: makes the lowest reactor that has no thread the calling one's. All have to be attached before a database
+  /// is opened. Errors: invalid_argument (threads of the engine's own; every reactor has its thread; this thread has a
+  /// reactor), not_supported (io_uring demanded and refused), io_error, forked.
+  Outcome<AttachedReactor> attach();
 
   std::uint32_t reactors() const noexcept;
-  /// "io_uring (single_issuer, defer_taskrun)", or what is used instead and why.
+  /// "io_uring (single_issuer, defer_taskrun)", or what is used instead and why. Empty until donated reactor 0 is attached.
   std::string io_backend() const;
   const std::shared_ptr<detail::RuntimeCore>& core() const noexcept { return core_; }
 
  private:
   explicit Runtime(std::shared_ptr<detail::RuntimeCore> core) noexcept;
+  void let_go() noexcept;
   std::shared_ptr<detail::RuntimeCore> core_;
 };
 
@@ -68,16 +80,23 @@ struct FamilyInfo {
 class Database {
  public:
   /// Opens the database in `directory`, or makes it. Returns after recovery. Blocks. Errors, each naming path and place:
-  /// not_found, already_exists, invalid_argument (options; a folder that is not a database), busy (another process has it),
-  /// corruption, not_supported (a newer format), permission, no_space, io_error, would_block (on a reactor).
+  /// not_found, already_exists, invalid_argument (options; a folder that is not a database; a donated reactor has no thread),
+  /// busy (another process has it), corruption, not_supported (a newer format), permission, no_space, io_error, forked,
+  /// would_block (on a reactor's thread).
   static Outcome<Database> open(Runtime& runtime, const std::string& directory, const DatabaseOptions& options = {});
+  /// The same as a future, on any thread. Dropped, the database is closed again once it is open.
+  static Future<Outcome<Database>> open_async(Runtime& runtime, const std::string& directory,
+                                              const DatabaseOptions& options = {});
   Database(Database&&) noexcept;
   Database& operator=(Database&&) noexcept;
-  ~Database();  ///< close().
+  /// close(); on a reactor's thread close_async(), of which nobody hears.
+  ~Database();
 
   /// Waits for accepted calls, writes and syncs the logs, marks the database clean. Calls not yet accepted answer `closed`.
-  /// On a reactor: would_block.
+  /// Once closed, the same answer again. On a reactor's thread: would_block. Errors: those of writing and syncing, forked.
   Status close();
+  /// The same as a future, on any thread. The Database may be destroyed meanwhile; the runtime waits.
+  Future<Status> close_async();
 
   // --- column families; one synced commit each ---
   Future<Outcome<Family>> create_family(std::string name, FamilyOptions options = {});  ///< already_exists
@@ -117,7 +136,7 @@ class Database {
   const std::string& directory() const noexcept;
   const RecoveryReport& recovery() const noexcept;
   const std::shared_ptr<detail::DatabaseCore>& core() const noexcept { return core_; }
-  Future<Metrics> metrics();
+  Future<Result<Metrics>> metrics();
   /// Walks every reachable page; compares counts and space. The first damage as `corruption` with its place.
   Future<Outcome<VerifyReport>> verify();
 
@@ -128,30 +147,21 @@ class Database {
    public:
     virtual ~ShardCall() = default;
     virtual Task<> run(Shard& shard) = 0;
-    virtual void refuse(Status status) = 0;  ///< Instead of run(): closed.
+    virtual void refuse(Status status) = 0;  ///< Instead of run(): closed, forked.
   };
-  template <typename T>
-  static T refused(Status status);
   void post_call(ShardId shard, std::unique_ptr<ShardCall> call);
+  static Task<Outcome<Database>> finish_opening(std::shared_ptr<detail::DatabaseCore> core);
+  void let_go() noexcept;
   friend class detail::DatabaseCore;
 
   std::shared_ptr<detail::DatabaseCore> core_;
 };
 
-template <typename T>
-T Database::refused(Status status) {
-  if constexpr (std::is_constructible_v<T, Status>) {
-    return T(status);
-  } else if constexpr (std::is_constructible_v<T, std::unexpected<Status>>) {
-    return T(std::unexpected(status));
-  } else {
-    static_assert(std::is_constructible_v<T, std::unexpected<Failure>>, "a call on a shard answers with a status of some kind");
-    return T(std::unexpected(Failure(status, "the database is closed")));
-  }
-}
-
 template <typename T, typename... Parameters, typename... Arguments>
 Future<T> Database::run_on(ShardId shard, Task<T> (*function)(Shard&, Parameters...), Arguments... arguments) {
+  static_assert(std::is_constructible_v<T, Status> || std::is_constructible_v<T, std::unexpected<Status>> ||
+                    std::is_constructible_v<T, std::unexpected<Failure>>,
+                "a call on a shard answers with a status of some kind");
   struct Call final : ShardCall {
     Task<T> (*function)(Shard&, Parameters...);
     std::tuple<Arguments...> arguments;
@@ -161,7 +171,9 @@ Future<T> Database::run_on(ShardId shard, Task<T> (*function)(Shard&, Parameters
       T value = co_await std::apply([&](auto&... each) { return function(on, each...); }, arguments);
       promise.fulfill(std::move(value));
     }
-    void refuse(Status status) override { promise.fulfill(refused<T>(status)); }
+    void refuse(Status status) override {
+      promise.fulfill(detail::refusal<T>(status, "the database is closed, or another process's"));
+    }
   };
   auto call = std::make_unique<Call>(function, std::move(arguments)...);
   Future<T> future = call->promise.future();

@@ -125,8 +125,10 @@ class [[nodiscard]] Future {
   /// `would_block` unless ready; nor in a child forked since the call: `forked`. A T that cannot say so ends the process there.
   T get() {
     if (!state_->is_ready()) {
-      if (state_->is_inherited()) return refused(Code::kForked, "the call was made before a fork, by the parent");
-      if (detail::current_executor != nullptr) return refused(Code::kWouldBlock, "a blocking call on a reactor thread");
+      if (state_->is_inherited())
+        return detail::refusal<T>(Status(Code::kForked), "the call was made before a fork, by the parent");
+      if (detail::current_executor != nullptr)
+        return detail::refusal<T>(Status(Code::kWouldBlock), "a blocking call on a reactor thread");
       state_->wait(-1);
     }
     return take();
@@ -174,18 +176,6 @@ class [[nodiscard]] Future {
     state_.reset();
     return value;
   }
-  static T refused(Code code, const char* text) {
-    if constexpr (std::is_constructible_v<T, Status>) {
-      return T(Status(code));
-    } else if constexpr (std::is_constructible_v<T, std::unexpected<Status>>) {
-      return T(std::unexpected(Status(code)));
-    } else if constexpr (std::is_constructible_v<T, std::unexpected<Failure>>) {
-      return T(std::unexpected(Failure(Status(code), text)));
-    } else {
-      std::abort();
-    }
-  }
-
   detail::StateReference<T> state_;
 };
 

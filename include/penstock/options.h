@@ -21,13 +21,21 @@ enum class IoBackend : std::uint8_t {
   kSyscall,  ///< System calls on a few worker threads.
 };
 
+/// Whose threads run the reactors.
+enum class ReactorThreads : std::uint8_t {
+  kOwn,      ///< The engine's: Runtime::start() makes them.
+  kDonated,  ///< The host's: each calls Runtime::attach(), then polls (attached_reactor.h). The engine makes no thread, but for
+             ///< the workers of IoBackend::kSyscall, and does without the one that clears memory ahead.
+};
+
 struct RuntimeOptions {
-  std::uint32_t reactors = 0;  ///< Threads of the engine, one ring each; 0: one per usable core. At most 256.
+  std::uint32_t reactors = 0;  ///< Threads, one ring each; 0: one per usable core, of donated ones 1. At most 256.
   std::uint64_t memory_limit =
       0;                     ///< For memtables, caches and buffers of all databases; 0: a quarter of the memory. Min. 64 MiB.
-  bool pin_threads = false;  ///< Bind reactor i to the i-th usable core.
+  bool pin_threads = false;  ///< Bind reactor i to the i-th usable core. Refused for donated threads.
   IoBackend io_backend = IoBackend::kAuto;
   std::uint32_t ring_entries = 256;
+  ReactorThreads threads = ReactorThreads::kOwn;  ///< Part of how a program is made, so not to be had from text.
   /// Called on the reactor's thread when one task ran longer than 2 ms. Must not block.
   void (*on_stall)(std::uint32_t reactor, std::uint64_t duration_ns) = nullptr;
 };

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
 #include <expected>
 #include <string>
 #include <string_view>
@@ -141,6 +142,23 @@ struct [[nodiscard]] Failure {
 template <typename T>
 using Outcome = std::expected<T, Failure>;
 
+namespace detail {
+
+/// The answer of a call that was refused, as its T can say it; a T that cannot ends the process.
+template <typename T>
+T refusal(Status status, const char* text) {
+  if constexpr (std::is_constructible_v<T, Status>) {
+    return T(status);
+  } else if constexpr (std::is_constructible_v<T, std::unexpected<Status>>) {
+    return T(std::unexpected(status));
+  } else if constexpr (std::is_constructible_v<T, std::unexpected<Failure>>) {
+    return T(std::unexpected(Failure(status, text)));
+  } else {
+    std::abort();
+  }
+}
+
+}  // namespace detail
 }  // namespace penstock
 
 /// Leaves the function with the status when it is an error. Plain statements: no co_await inside a GNU expression.

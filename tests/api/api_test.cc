@@ -269,7 +269,7 @@ TEST_F(ApiTest, ManyThreadsWithManyCommitsInFlightAllArrive) {
   for (int index = 0; index < kCommits; index += 97) {
     EXPECT_EQ(db_->get(spread, "3-" + std::to_string(index)).get().value(), std::to_string(index));
   }
-  const Metrics metrics = db_->metrics().get();
+  const Metrics metrics = db_->metrics().get().value();
   EXPECT_GE(metrics.commits, static_cast<std::uint64_t>(kThreads * kCommits));
   EXPECT_LT(metrics.log_groups, metrics.commits);  // They were grouped.
 }
@@ -285,7 +285,7 @@ TEST_F(ApiTest, AMemtableOverItsLimitIsFlushedWhileWritesGoOn) {
     }
     ASSERT_TRUE(db_->commit(std::move(batch)).get().status.is_ok());
   }
-  const Metrics metrics = db_->metrics().get();
+  const Metrics metrics = db_->metrics().get().value();
   EXPECT_GT(metrics.flushes, 0U);
   EXPECT_LT(metrics.memtable_bytes, 30_MiB);
   for (int key = 0; key < 60'000; key += 777) {

@@ -79,7 +79,7 @@ void change_families_forever(Database& db, std::uint64_t number) {
       }
       report(Report::Kind::kFamilyDropped, 0, number);
     }
-    report(Report::Kind::kSegments, 0, db.metrics().get().log_written_bytes >> 20U);
+    report(Report::Kind::kSegments, 0, db.metrics().get().value().log_written_bytes >> 20U);
   }
 }
 

@@ -106,7 +106,7 @@ bool use_database(const std::string& path, const std::string& reason) {
         return false;
       }
     }
-    const Metrics metrics = db->metrics().get();
+    const Metrics metrics = db->metrics().get().value();
     if (!is_one_line_about_system_calls(metrics.io_backend, reason) || !expect(db->flush().get().is_ok(), "flush") ||
         !expect(db->close().is_ok(), "close")) {
       return false;

@@ -56,13 +56,13 @@ TEST(TraceDriver, DISABLED_CommitsAndFlushes) {
     }
     ASSERT_TRUE(db->flush().get().is_ok());
   }
-  const Metrics before = db->metrics().get();
+  const Metrics before = db->metrics().get().value();
   mark("commits");
   for (std::uint64_t index = 0; index < kCommits; ++index) {
     ASSERT_TRUE(db->put(family, "key" + std::to_string(index), "value").get().is_ok());
   }
   mark("between");
-  const Metrics after = db->metrics().get();
+  const Metrics after = db->metrics().get().value();
   mark("groups " + std::to_string(after.log_groups - before.log_groups));
   mark("syncs " + std::to_string(after.syncs - before.syncs));
   mark("entries " + std::to_string(after.entries - before.entries));
@@ -78,7 +78,7 @@ TEST(TraceDriver, DISABLED_CommitsAndFlushes) {
   }
   ASSERT_TRUE(flushed.get().is_ok());
   mark("flushed");
-  const Metrics end = db->metrics().get();
+  const Metrics end = db->metrics().get().value();
   mark("pages " + std::to_string(end.pages_written - after.pages_written));
   ASSERT_TRUE(db->close().is_ok());
 }

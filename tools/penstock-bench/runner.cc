@@ -73,14 +73,14 @@ void load_data(Database& database, const Job& job, Eta eta, JobResult& result) {
 class Measurement {
  public:
   Measurement(Session& session, const Job& job, JobResult& result) : session_(session), job_(job), result_(result) {
-    result_.metrics.before = session_.database().metrics().get();
+    result_.metrics.before = session_.database().metrics().get().value();
     result_.disk.before = read_disk_counters(job.directory);
     result_.process.before = read_process_counters();
   }
   void finish() {
     result_.process.after = read_process_counters();
     result_.disk.after = read_disk_counters(job_.directory);
-    result_.metrics.after = session_.database().metrics().get();
+    result_.metrics.after = session_.database().metrics().get().value();
     result_.directory_bytes = directory_bytes(job_.directory);
     result_.reactors = session_.runtime().reactors();
     result_.shards = session_.database().shard_count();
