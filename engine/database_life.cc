@@ -13,6 +13,9 @@ namespace {
 using detail::DatabaseCore;
 using detail::RuntimeCore;
 
+bool holds_database(const Status& /*closed*/) { return false; }
+bool holds_database(const Outcome<Database>& opened) { return opened.has_value(); }
+
 /// Opens or closes a database on reactor 0 and keeps it alive meanwhile, so that nobody has to wait. Deletes itself.
 template <typename T>
 class LifeCall final : public reactor::Message {
@@ -28,10 +31,17 @@ class LifeCall final : public reactor::Message {
     T value = co_await self->function_(self->core_);
     Promise<T> promise = std::move(self->promise_);
     RuntimeCore& runtime = self->core_->runtime();
-    // Perhaps the last that held the database. The runtime stays: it is let go only when no call is in progress.
-    delete self;
+    delete self;  // Perhaps the last that held the database. The runtime stays while a call is in progress.
+    // Who has the answer that no database is left may let the runtime go, or detach, at once. An open database that nobody
+    // takes is closed inside fulfill(), by another call: that one has to begin before this one ends.
+    const bool is_open = holds_database(value);
+    if (!is_open) {
+      runtime.end_call();
+    }
     promise.fulfill(std::move(value));
-    runtime.end_call();
+    if (is_open) {
+      runtime.end_call();
+    }
   }
 
   std::shared_ptr<DatabaseCore> core_;

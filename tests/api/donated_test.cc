@@ -1,0 +1,563 @@
+// Goal: a program whose own threads run the reactors gets all of the engine from one descriptor and poll(): on one thread, on
+// several, beside threads that only call; and every misuse an answer instead of a hang. Method: small hosts with an epoll loop,
+// over both I/O backends. A wait has a limit of a minute, which only a lost wake-up reaches.
+#include <gtest/gtest.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <future>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "penstock/db.h"
+
+namespace penstock::apitest {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr int kLongMs = 60'000;
+
+/// A host's event loop that knows one thing: when the reactor's descriptor is readable, poll.
+class Host {
+ public:
+  explicit Host(AttachedReactor& reactor) : reactor_(reactor), epoll_file_(::epoll_create1(EPOLL_CLOEXEC)) {
+    epoll_event wanted{};
+    wanted.events = EPOLLIN;
+    EXPECT_EQ(::epoll_ctl(epoll_file_, EPOLL_CTL_ADD, reactor.fd(), &wanted), 0);
+  }
+  Host(const Host&) = delete;
+  Host& operator=(const Host&) = delete;
+  ~Host() { ::close(epoll_file_); }
+
+  /// False: nothing came for a minute.
+  bool turn() {
+    epoll_event event{};
+    const int count = ::epoll_wait(epoll_file_, &event, 1, kLongMs);
+    if (count < 0 && errno == EINTR) {
+      return true;
+    }
+    EXPECT_EQ(count, 1) << "nothing wakes the host";
+    EXPECT_TRUE(reactor_.poll().has_value());
+    return count == 1;
+  }
+  template <typename Condition>
+  void run_until(Condition condition) {
+    while (!condition() && turn()) {
+    }
+  }
+  template <typename T>
+  T answer(Future<T> future) {
+    run_until([&future] { return future.is_ready(); });
+    return future.get();
+  }
+
+ private:
+  AttachedReactor& reactor_;
+  int epoll_file_;
+};
+
+class DonatedThreads : public ::testing::TestWithParam<IoBackend> {
+ protected:
+  void SetUp() override {
+    char name[] = "donated_test_XXXXXX";
+    ASSERT_NE(::mkdtemp(name), nullptr);
+    root_ = name;
+  }
+  void TearDown() override { std::filesystem::remove_all(root_); }
+
+  static RuntimeOptions donated(std::uint32_t reactors) {
+    RuntimeOptions options;
+    options.reactors = reactors;
+    options.memory_limit = 64_MiB;
+    options.io_backend = GetParam();
+    options.threads = ReactorThreads::kDonated;
+    return options;
+  }
+  static RuntimeOptions own(std::uint32_t reactors) {
+    RuntimeOptions options = donated(reactors);
+    options.threads = ReactorThreads::kOwn;
+    return options;
+  }
+  static DatabaseOptions small() {
+    DatabaseOptions options;
+    options.shards = 4;
+    options.log_segment_bytes = 1_MiB;
+    options.log_budget_bytes = 8_MiB;
+    return options;
+  }
+  std::string path() const { return root_ + "/db"; }
+
+  std::string root_;
+};
+
+#define PENSTOCK_ATTACH(runtime, reactor)                                   \
+  auto runtime##_or = Runtime::start(donated(1));                           \
+  ASSERT_TRUE(runtime##_or.has_value()) << runtime##_or.error().text;       \
+  Runtime& runtime = *runtime##_or;                                         \
+  auto reactor##_or = runtime.attach();                                     \
+  if (!reactor##_or.has_value()) GTEST_SKIP() << reactor##_or.error().text; \
+  AttachedReactor& reactor = *reactor##_or
+
+std::size_t thread_count() {
+  return static_cast<std::size_t>(
+      std::distance(std::filesystem::directory_iterator("/proc/self/task"), std::filesystem::directory_iterator()));
+}
+
+TEST_P(DonatedThreads, OneThreadDoesEverythingFromItsOwnEventLoop) {
+  const std::size_t threads_before = thread_count();
+  PENSTOCK_ATTACH(runtime, reactor);
+  if (runtime.io_backend().starts_with("io_uring")) {
+    EXPECT_EQ(thread_count(), threads_before);
+  }
+  Host host(reactor);
+  for (int opening = 0; opening < 2; ++opening) {
+    Outcome<Database> db = host.answer(Database::open_async(runtime, path(), small()));
+    ASSERT_TRUE(db.has_value()) << db.error().text;
+    EXPECT_EQ(db->recovery().created, opening == 0);
+    const auto family = host.answer(db->open_or_create_family("data", {.placement = Placement::kHashed}));
+    ASSERT_TRUE(family.has_value());
+    int answered = 0;
+    int failed = 0;
+    for (int key = 0; key < 300; ++key) {
+      db->put(*family, std::to_string(key), std::to_string(key * opening)).on_ready([&](Status status) {
+        ++answered;
+        failed += status.is_ok() ? 0 : 1;
+      });
+      EXPECT_EQ(answered, 0) << "a callback outside poll()";
+    }
+    host.run_until([&] { return answered == 300; });
+    EXPECT_EQ(failed, 0);
+    EXPECT_TRUE(host.answer(db->flush()).is_ok());
+    EXPECT_EQ(host.answer(db->get(*family, "7")).value(), std::to_string(7 * opening));
+    EXPECT_EQ(host.answer(db->scan(*family, ScanOptions{})).value().rows.size(), 300U);
+    EXPECT_TRUE(host.answer(db->verify()).has_value());
+    EXPECT_EQ(host.answer(db->metrics()).value().reactors, 1U);
+    EXPECT_TRUE(host.answer(db->close_async()).is_ok());
+    EXPECT_EQ(host.answer(db->put(*family, "k", "v")).code(), Code::kClosed);
+  }
+  EXPECT_TRUE(reactor.detach().is_ok());
+}
+
+TEST_P(DonatedThreads, WaitPollsUntilTheAnswerIsThere) {
+  PENSTOCK_ATTACH(runtime, reactor);
+  auto db = reactor.wait(Database::open_async(runtime, path(), small()));
+  ASSERT_TRUE(db.has_value()) << db.error().text;
+  const auto family = reactor.wait(db->create_family("data"));
+  ASSERT_TRUE(family.has_value());
+  EXPECT_TRUE(reactor.wait(db->put(*family, "key", "value")).is_ok());
+  EXPECT_EQ(reactor.wait(db->get(*family, "key")).value(), "value");
+  EXPECT_TRUE(reactor.wait(db->close_async()).is_ok());
+}
+
+/// A thread that attaches, serves until it is told to stop, and detaches.
+class ServingThread {
+ public:
+  explicit ServingThread(Runtime& runtime)
+      : thread_([this, &runtime] {
+          auto reactor = runtime.attach();
+          attached_.set_value(reactor.has_value());
+          if (!reactor.has_value()) {
+            return;
+          }
+          Host host(*reactor);
+          while (!stop_.load()) {
+            EXPECT_TRUE(reactor->poll(100ms).has_value());
+          }
+          EXPECT_TRUE(reactor->detach().is_ok());
+        }) {}
+  ServingThread(const ServingThread&) = delete;
+  ServingThread& operator=(const ServingThread&) = delete;
+  ~ServingThread() { stop(); }
+  bool is_attached() { return attached_.get_future().get(); }
+  void stop() {
+    stop_ = true;
+    if (thread_.joinable()) {
+      thread_.join();
+    }
+  }
+
+ private:
+  std::promise<bool> attached_;
+  std::atomic<bool> stop_{false};
+  std::thread thread_;
+};
+
+TEST_P(DonatedThreads, TwoOfThemServeThreadsThatBlock) {
+  auto runtime = Runtime::start(donated(2));
+  ASSERT_TRUE(runtime.has_value());
+  ServingThread first(*runtime);
+  ServingThread second(*runtime);
+  const bool both = first.is_attached() && second.is_attached();
+  if (!both) {
+    GTEST_SKIP() << "refused here";
+  }
+  for (int opening = 0; opening < 2; ++opening) {
+    auto db = Database::open(*runtime, path(), small());
+    ASSERT_TRUE(db.has_value()) << db.error().text;
+    const auto family = db->open_or_create_family("data", {.placement = Placement::kHashed}).get();
+    ASSERT_TRUE(family.has_value());
+    std::vector<std::thread> clients;
+    std::atomic<int> failures{0};
+    for (int client = 0; client < 3; ++client) {
+      clients.emplace_back([&, client] {
+        for (int index = 0; index < 200; ++index) {
+          const std::string key = std::to_string(client) + "-" + std::to_string(index);
+          failures += db->put(*family, key, key).get().is_ok() ? 0 : 1;
+          failures += db->get(*family, key).get() == key ? 0 : 1;
+        }
+      });
+    }
+    for (std::thread& client : clients) {
+      client.join();
+    }
+    EXPECT_EQ(failures.load(), 0);
+    EXPECT_EQ(db->metrics().get().value().reactors, 2U);
+    EXPECT_TRUE(db->close().is_ok());
+  }
+}
+
+TEST_P(DonatedThreads, AnAnswerOfAnotherReactorEndsTheWaitOfThisOne) {
+  auto runtime = Runtime::start(donated(2));
+  ASSERT_TRUE(runtime.has_value());
+  auto reactor = runtime->attach();
+  if (!reactor.has_value()) {
+    GTEST_SKIP() << reactor.error().text;
+  }
+  EXPECT_EQ(reactor->index(), 0U);
+  ServingThread other(*runtime);
+  ASSERT_TRUE(other.is_attached());
+  auto db = reactor->wait(Database::open_async(*runtime, path(), small()));
+  ASSERT_TRUE(db.has_value()) << db.error().text;
+  const auto family = reactor->wait(db->create_family("data", {.shard = 1}));  // Of reactor 1.
+  ASSERT_TRUE(family.has_value());
+  for (int key = 0; key < 200; ++key) {
+    ASSERT_TRUE(reactor->wait(db->put(*family, std::to_string(key), "v", {.durability = Durability::kBuffered})).is_ok());
+    ASSERT_EQ(reactor->wait(db->get(*family, std::to_string(key))).value(), "v");
+  }
+  EXPECT_TRUE(reactor->wait(db->close_async()).is_ok());
+}
+
+TEST_P(DonatedThreads, CallsOfAnotherThreadWakeAHostThatSleeps) {
+  PENSTOCK_ATTACH(runtime, reactor);
+  Host host(reactor);
+  auto db = host.answer(Database::open_async(runtime, path(), small()));
+  ASSERT_TRUE(db.has_value()) << db.error().text;
+  const auto family = host.answer(db->create_family("data"));
+  ASSERT_TRUE(family.has_value());
+  std::atomic<bool> done{false};
+  std::atomic<int> failures{0};
+  std::thread client([&] {
+    for (int key = 0; key < 400; ++key) {  // One at a time: the host sleeps before each.
+      const Durability durability = key % 4 == 0 ? Durability::kSync : Durability::kBuffered;
+      failures += db->put(*family, std::to_string(key), "v", {.durability = durability}).get().is_ok() ? 0 : 1;
+      failures += db->get(*family, std::to_string(key)).get() == "v" ? 0 : 1;
+    }
+    done = true;
+    static_cast<void>(db->get(*family, "wakes the host, so that it sees the end"));
+  });
+  host.run_until([&] { return done.load(); });
+  client.join();
+  EXPECT_EQ(failures.load(), 0);
+  EXPECT_GT(host.answer(db->metrics()).value().wakes_sent, 0U);
+  EXPECT_TRUE(host.answer(db->close_async()).is_ok());
+}
+
+Task<Result<std::string>> put_and_get(Shard& shard, Family family, std::string key) {
+  if (const Status status = co_await shard.put(family, key, "by a coroutine"); !status.is_ok()) {
+    co_return std::unexpected(status);
+  }
+  co_return co_await shard.get(family, key);
+}
+
+TEST_P(DonatedThreads, CoroutinesRunOnTheHostsThread) {
+  PENSTOCK_ATTACH(runtime, reactor);
+  auto db = reactor.wait(Database::open_async(runtime, path(), small()));
+  ASSERT_TRUE(db.has_value());
+  const auto family = reactor.wait(db->create_family("data", {.shard = 2}));
+  EXPECT_EQ(reactor.wait(db->run_on(2, &put_and_get, *family, std::string("k"))).value(), "by a coroutine");
+  EXPECT_TRUE(reactor.wait(db->close_async()).is_ok());
+}
+
+// --- What blocks elsewhere ---
+
+TEST_P(DonatedThreads, BlockingCallsAnswerWouldBlock) {
+  PENSTOCK_ATTACH(runtime, reactor);
+  const Outcome<Database> blocked = Database::open(runtime, path(), small());
+  ASSERT_FALSE(blocked.has_value());
+  EXPECT_EQ(blocked.error().status.code(), Code::kWouldBlock);
+  EXPECT_FALSE(std::filesystem::exists(path()));
+  auto db = reactor.wait(Database::open_async(runtime, path(), small()));
+  ASSERT_TRUE(db.has_value());
+  EXPECT_EQ(db->create_family("data").get().error().status.code(), Code::kWouldBlock);
+  const auto family = reactor.wait(db->open_or_create_family("data"));
+  ASSERT_TRUE(family.has_value());
+  EXPECT_EQ(db->put(*family, "k", "v").get().code(), Code::kWouldBlock);
+  EXPECT_EQ(db->get(*family, "k").get().error().code(), Code::kWouldBlock);
+  EXPECT_EQ(db->metrics().get().error().code(), Code::kWouldBlock);
+  EXPECT_FALSE(db->put(*family, "k", "v").wait_for(1h));
+  EXPECT_EQ(db->close().code(), Code::kWouldBlock);
+  EXPECT_TRUE(reactor.wait(db->flush()).is_ok());
+  EXPECT_EQ(reactor.wait(db->get(*family, "k")).value(), "v");  // What was refused was the wait, not the put.
+  EXPECT_TRUE(reactor.wait(db->close_async()).is_ok());
+  EXPECT_TRUE(reactor.detach().is_ok());
+  EXPECT_FALSE(Promise<Status>().future().wait_for(1ns));  // An ordinary thread again: it waits.
+}
+
+TEST_P(DonatedThreads, WithoutCreditPutsAnswerWouldBlockUntilTheHostHasPolled) {
+  PENSTOCK_ATTACH(runtime, reactor);
+  auto db = reactor.wait(Database::open_async(runtime, path(), small()));
+  ASSERT_TRUE(db.has_value());
+  const auto family = reactor.wait(db->create_family("data"));
+  ASSERT_TRUE(family.has_value());
+  const std::string value(100'000, 'v');
+  std::vector<Future<Status>> accepted;
+  bool refused = false;
+  for (int key = 0; key < 10'000 && !refused; ++key) {
+    Future<Status> put = db->put(*family, std::to_string(key), value, {.durability = Durability::kBuffered});
+    refused = put.is_ready();
+    if (refused) {
+      EXPECT_EQ(put.get().code(), Code::kWouldBlock);
+    } else {
+      accepted.push_back(std::move(put));
+    }
+  }
+  EXPECT_TRUE(refused) << "nothing bounds the inbox";
+  for (Future<Status>& put : accepted) {
+    EXPECT_TRUE(reactor.wait(std::move(put)).is_ok());
+  }
+  EXPECT_TRUE(reactor.wait(db->put(*family, "after", value)).is_ok());
+  EXPECT_TRUE(reactor.wait(db->close_async()).is_ok());
+}
+
+// --- Coming and going ---
+
+TEST_P(DonatedThreads, AThreadDetachesOnlyWhileNoDatabaseIsOpenAndAnotherMayAttachThen) {
+  PENSTOCK_ATTACH(runtime, reactor);
+  Future<Outcome<Database>> opening = Database::open_async(runtime, path(), small());
+  EXPECT_EQ(reactor.detach().code(), Code::kBusy);
+  auto db = reactor.wait(std::move(opening));
+  ASSERT_TRUE(db.has_value());
+  EXPECT_EQ(reactor.detach().code(), Code::kBusy);
+  EXPECT_TRUE(reactor.wait(db->close_async()).is_ok());
+  EXPECT_TRUE(reactor.detach().is_ok());
+  EXPECT_EQ(reactor.fd(), -1);
+  EXPECT_EQ(reactor.poll().error().code(), Code::kInvalidArgument);
+  EXPECT_EQ(reactor.detach().code(), Code::kInvalidArgument);
+  EXPECT_TRUE(db->close().is_ok());  // It is, and needs no reactor to say so.
+
+  std::thread([&] {
+    auto next = runtime.attach();
+    ASSERT_TRUE(next.has_value()) << next.error().text;
+    auto again = next->wait(Database::open_async(runtime, path(), small()));
+    ASSERT_TRUE(again.has_value()) << again.error().text;
+    EXPECT_TRUE(again->recovery().clean);
+    EXPECT_TRUE(next->wait(again->close_async()).is_ok());
+  }).join();
+}
+
+TEST_P(DonatedThreads, ADatabaseThatIsDestroyedOpenClosesInTheBackground) {
+  {
+    PENSTOCK_ATTACH(runtime, reactor);
+    auto db = reactor.wait(Database::open_async(runtime, path(), small()));
+    ASSERT_TRUE(db.has_value());
+    const auto family = reactor.wait(db->create_family("data"));
+    EXPECT_TRUE(reactor.wait(db->put(*family, "k", "v")).is_ok());
+  }
+  auto runtime = Runtime::start(own(1));
+  ASSERT_TRUE(runtime.has_value());
+  auto db = Database::open(*runtime, path(), small());
+  ASSERT_TRUE(db.has_value()) << db.error().text;
+  EXPECT_TRUE(db->recovery().clean);
+}
+
+TEST_P(DonatedThreads, AnOpeningThatNobodyWaitsForIsUndone) {
+  {
+    PENSTOCK_ATTACH(runtime, reactor);
+    static_cast<void>(Database::open_async(runtime, path(), small()));
+    EXPECT_TRUE(reactor.poll().has_value());
+  }
+  auto runtime = Runtime::start(own(1));
+  ASSERT_TRUE(runtime.has_value());
+  auto db = Database::open(*runtime, path(), small());
+  ASSERT_TRUE(db.has_value()) << db.error().text;
+  EXPECT_TRUE(db->recovery().clean);
+}
+
+TEST_P(DonatedThreads, AnOpeningThatFailsLeavesTheReactorFree) {
+  PENSTOCK_ATTACH(runtime, reactor);
+  DatabaseOptions options = small();
+  options.create_if_missing = false;
+  const auto db = reactor.wait(Database::open_async(runtime, path(), options));
+  ASSERT_FALSE(db.has_value());
+  EXPECT_EQ(db.error().status.code(), Code::kNotFound);
+  EXPECT_TRUE(reactor.detach().is_ok());
+}
+
+TEST_P(DonatedThreads, TheHandleMovesAndTheRuntimeMayGoFirst) {
+  std::optional<AttachedReactor> kept;
+  {
+    PENSTOCK_ATTACH(runtime, reactor);
+    AttachedReactor moved = std::move(reactor);
+    EXPECT_EQ(reactor.fd(), -1);
+    EXPECT_GE(moved.fd(), 0);
+    kept.emplace(std::move(moved));
+  }
+  EXPECT_TRUE(kept->poll().has_value());
+}
+
+TEST_P(DonatedThreads, AThreadOfOneRuntimeUsesTheDatabaseOfAnother) {
+  PENSTOCK_ATTACH(runtime, reactor);
+  auto elsewhere = Runtime::start(own(1));
+  ASSERT_TRUE(elsewhere.has_value());
+  auto db = reactor.wait(Database::open_async(*elsewhere, path(), small()));
+  ASSERT_TRUE(db.has_value()) << db.error().text;
+  const auto family = reactor.wait(db->create_family("data"));
+  ASSERT_TRUE(family.has_value());
+  for (int round = 0; round < 50; ++round) {
+    EXPECT_TRUE(reactor.wait(db->put(*family, "k", "v", {.durability = Durability::kBuffered})).is_ok());
+  }
+  EXPECT_TRUE(reactor.wait(db->close_async()).is_ok());
+}
+
+// --- Misuse ---
+
+TEST_P(DonatedThreads, ADatabaseIsNotOpenedBeforeAllReactorsHaveTheirThreads) {
+  auto runtime = Runtime::start(donated(2));
+  ASSERT_TRUE(runtime.has_value());
+  auto refused = Database::open(*runtime, path(), small());
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().status.code(), Code::kInvalidArgument);
+  auto reactor = runtime->attach();
+  if (!reactor.has_value()) {
+    GTEST_SKIP() << reactor.error().text;
+  }
+  refused = reactor->wait(Database::open_async(*runtime, path(), small()));
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().status.code(), Code::kInvalidArgument);
+  EXPECT_NE(refused.error().text.find("1 of 2"), std::string::npos) << refused.error().text;
+  EXPECT_FALSE(std::filesystem::exists(path()));
+}
+
+TEST_P(DonatedThreads, AttachingIsRefusedWhereThereIsNothingToAttach) {
+  auto engines_own = Runtime::start(own(1));
+  ASSERT_TRUE(engines_own.has_value());
+  EXPECT_EQ(engines_own->attach().error().status.code(), Code::kInvalidArgument);
+  PENSTOCK_ATTACH(runtime, reactor);
+  const auto twice = runtime.attach();
+  ASSERT_FALSE(twice.has_value());
+  EXPECT_EQ(twice.error().status.code(), Code::kInvalidArgument);
+  EXPECT_NE(twice.error().text.find("this thread"), std::string::npos) << twice.error().text;
+  std::thread([&] {
+    const auto surplus = runtime.attach();
+    ASSERT_FALSE(surplus.has_value());
+    EXPECT_EQ(surplus.error().status.code(), Code::kInvalidArgument);
+    EXPECT_NE(surplus.error().text.find("all 1"), std::string::npos) << surplus.error().text;
+  }).join();
+  EXPECT_GE(reactor.fd(), 0);
+}
+
+TEST_P(DonatedThreads, PollingIsRefusedOnOtherThreadsAndInsideItself) {
+  PENSTOCK_ATTACH(runtime, reactor);
+  std::thread([&] {
+    EXPECT_EQ(reactor.poll().error().code(), Code::kInvalidArgument);
+    EXPECT_EQ(reactor.detach().code(), Code::kInvalidArgument);
+  }).join();
+  auto db = reactor.wait(Database::open_async(runtime, path(), small()));
+  ASSERT_TRUE(db.has_value());
+  std::optional<Code> nested_poll;
+  std::optional<Code> nested_wait;
+  std::optional<Code> nested_detach;
+  db->flush().on_ready([&](Status) {
+    nested_poll = reactor.poll().error().code();
+    nested_wait = reactor.wait(db->flush()).code();
+    nested_detach = reactor.detach().code();
+  });
+  while (!nested_detach.has_value()) {
+    ASSERT_TRUE(reactor.poll(1s).has_value());
+  }
+  EXPECT_EQ(nested_poll, Code::kInvalidArgument);
+  EXPECT_EQ(nested_wait, Code::kWouldBlock);
+  EXPECT_EQ(nested_detach, Code::kInvalidArgument);
+  EXPECT_TRUE(reactor.wait(db->close_async()).is_ok());
+}
+
+TEST_P(DonatedThreads, PinningThemIsRefused) {
+  RuntimeOptions options = donated(1);
+  options.pin_threads = true;
+  const auto runtime = Runtime::start(options);
+  ASSERT_FALSE(runtime.has_value());
+  EXPECT_EQ(runtime.error().status.code(), Code::kInvalidArgument);
+  EXPECT_NE(runtime.error().text.find("pin_threads"), std::string::npos);
+}
+
+TEST_P(DonatedThreads, WithoutANumberThereIsOneReactor) {
+  const auto runtime = Runtime::start(donated(0));
+  ASSERT_TRUE(runtime.has_value());
+  EXPECT_EQ(runtime->reactors(), 1U);
+  EXPECT_EQ(runtime->io_backend(), "");
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, DonatedThreads, ::testing::Values(IoBackend::kAuto, IoBackend::kSyscall),
+                         [](const auto& backend) {
+                           return std::string(backend.param == IoBackend::kAuto ? "Ring" : "SystemCalls");
+                         });
+
+// --- The engine's own threads ---
+
+class AsynchronousLife : public DonatedThreads {};
+
+TEST_P(AsynchronousLife, OpensAndClosesOnThreadsOfTheEngineToo) {
+  auto runtime = Runtime::start(own(2));
+  ASSERT_TRUE(runtime.has_value());
+  auto db = Database::open_async(*runtime, path(), small()).get();
+  ASSERT_TRUE(db.has_value()) << db.error().text;
+  Future<Status> first = db->close_async();
+  Future<Status> second = db->close_async();
+  EXPECT_TRUE(second.get().is_ok());
+  EXPECT_TRUE(first.get().is_ok());
+  EXPECT_TRUE(db->close().is_ok());
+}
+
+TEST_P(AsynchronousLife, TheRuntimeWaitsForOpeningsAndClosingsThatNobodyWaitsFor) {
+  for (int round = 0; round < 3; ++round) {
+    auto runtime = Runtime::start(own(2));
+    ASSERT_TRUE(runtime.has_value());
+    static_cast<void>(Database::open_async(*runtime, path(), small()));
+  }
+  auto runtime = Runtime::start(own(2));
+  ASSERT_TRUE(runtime.has_value());
+  auto db = Database::open(*runtime, path(), small());
+  ASSERT_TRUE(db.has_value()) << db.error().text;
+  EXPECT_TRUE(db->recovery().clean);
+  static_cast<void>(db->close_async());
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, AsynchronousLife, ::testing::Values(IoBackend::kAuto),
+                         [](const auto&) { return std::string("Ring"); });
+
+// --- Death ---
+
+void destroy_while_a_database_is_open(const std::string& path) {
+  auto runtime = Runtime::start({.reactors = 1, .memory_limit = 64_MiB, .threads = ReactorThreads::kDonated});
+  std::optional<Outcome<Database>> db;
+  auto reactor = runtime->attach();
+  db.emplace(reactor->wait(Database::open_async(*runtime, path, {.shards = 1})));
+  if (db->has_value()) {
+    reactor = std::unexpected(Failure());
+  }
+}
+
+TEST(DonatedThreadsDeathTest, DetachingUnderAnOpenDatabaseEndsTheProcess) {
+  const std::string path = "donated_death_test.db";
+  EXPECT_DEATH(destroy_while_a_database_is_open(path), "has_databases");
+  std::filesystem::remove_all(path);
+}
+
+}  // namespace
+}  // namespace penstock::apitest
