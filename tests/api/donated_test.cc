@@ -1,9 +1,7 @@
 // Goal: a program whose own threads run the reactors gets all of the engine from one descriptor and poll(): on one thread, on
-// several, beside threads that only call; and every misuse an answer instead of a hang. Method: small hosts with an epoll loop,
-// over both I/O backends. A wait has a limit of a minute, which only a lost wake-up reaches.
+// several, beside threads that only call. Method: small hosts with an epoll loop, over both I/O backends. A wait has a limit of
+// a minute, which only a lost wake-up reaches.
 #include <gtest/gtest.h>
-#include <sys/epoll.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -14,95 +12,12 @@
 #include <thread>
 #include <vector>
 
-#include "penstock/db.h"
+#include "tests/api/test_donated.h"
 
 namespace penstock::apitest {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr int kLongMs = 60'000;
-
-/// A host's event loop that knows one thing: when the reactor's descriptor is readable, poll.
-class Host {
- public:
-  explicit Host(AttachedReactor& reactor) : reactor_(reactor), epoll_file_(::epoll_create1(EPOLL_CLOEXEC)) {
-    epoll_event wanted{};
-    wanted.events = EPOLLIN;
-    EXPECT_EQ(::epoll_ctl(epoll_file_, EPOLL_CTL_ADD, reactor.fd(), &wanted), 0);
-  }
-  Host(const Host&) = delete;
-  Host& operator=(const Host&) = delete;
-  ~Host() { ::close(epoll_file_); }
-
-  /// False: nothing came for a minute.
-  bool turn() {
-    epoll_event event{};
-    const int count = ::epoll_wait(epoll_file_, &event, 1, kLongMs);
-    if (count < 0 && errno == EINTR) {
-      return true;
-    }
-    EXPECT_EQ(count, 1) << "nothing wakes the host";
-    EXPECT_TRUE(reactor_.poll().has_value());
-    return count == 1;
-  }
-  template <typename Condition>
-  void run_until(Condition condition) {
-    while (!condition() && turn()) {
-    }
-  }
-  template <typename T>
-  T answer(Future<T> future) {
-    run_until([&future] { return future.is_ready(); });
-    return future.get();
-  }
-
- private:
-  AttachedReactor& reactor_;
-  int epoll_file_;
-};
-
-class DonatedThreads : public ::testing::TestWithParam<IoBackend> {
- protected:
-  void SetUp() override {
-    char name[] = "donated_test_XXXXXX";
-    ASSERT_NE(::mkdtemp(name), nullptr);
-    root_ = name;
-  }
-  void TearDown() override { std::filesystem::remove_all(root_); }
-
-  static RuntimeOptions donated(std::uint32_t reactors) {
-    RuntimeOptions options;
-    options.reactors = reactors;
-    options.memory_limit = 64_MiB;
-    options.io_backend = GetParam();
-    options.threads = ReactorThreads::kDonated;
-    return options;
-  }
-  static RuntimeOptions own(std::uint32_t reactors) {
-    RuntimeOptions options = donated(reactors);
-    options.threads = ReactorThreads::kOwn;
-    return options;
-  }
-  static DatabaseOptions small() {
-    DatabaseOptions options;
-    options.shards = 4;
-    options.log_segment_bytes = 1_MiB;
-    options.log_budget_bytes = 8_MiB;
-    return options;
-  }
-  std::string path() const { return root_ + "/db"; }
-
-  std::string root_;
-};
-
-#define PENSTOCK_ATTACH(runtime, reactor)                                   \
-  auto runtime##_or = Runtime::start(donated(1));                           \
-  ASSERT_TRUE(runtime##_or.has_value()) << runtime##_or.error().text;       \
-  Runtime& runtime = *runtime##_or;                                         \
-  auto reactor##_or = runtime.attach();                                     \
-  if (!reactor##_or.has_value()) GTEST_SKIP() << reactor##_or.error().text; \
-  AttachedReactor& reactor = *reactor##_or
 
 std::size_t thread_count() {
   return static_cast<std::size_t>(
@@ -284,57 +199,6 @@ TEST_P(DonatedThreads, CoroutinesRunOnTheHostsThread) {
   EXPECT_TRUE(reactor.wait(db->close_async()).is_ok());
 }
 
-// --- What blocks elsewhere ---
-
-TEST_P(DonatedThreads, BlockingCallsAnswerWouldBlock) {
-  PENSTOCK_ATTACH(runtime, reactor);
-  const Outcome<Database> blocked = Database::open(runtime, path(), small());
-  ASSERT_FALSE(blocked.has_value());
-  EXPECT_EQ(blocked.error().status.code(), Code::kWouldBlock);
-  EXPECT_FALSE(std::filesystem::exists(path()));
-  auto db = reactor.wait(Database::open_async(runtime, path(), small()));
-  ASSERT_TRUE(db.has_value());
-  EXPECT_EQ(db->create_family("data").get().error().status.code(), Code::kWouldBlock);
-  const auto family = reactor.wait(db->open_or_create_family("data"));
-  ASSERT_TRUE(family.has_value());
-  EXPECT_EQ(db->put(*family, "k", "v").get().code(), Code::kWouldBlock);
-  EXPECT_EQ(db->get(*family, "k").get().error().code(), Code::kWouldBlock);
-  EXPECT_EQ(db->metrics().get().error().code(), Code::kWouldBlock);
-  EXPECT_FALSE(db->put(*family, "k", "v").wait_for(1h));
-  EXPECT_EQ(db->close().code(), Code::kWouldBlock);
-  EXPECT_TRUE(reactor.wait(db->flush()).is_ok());
-  EXPECT_EQ(reactor.wait(db->get(*family, "k")).value(), "v");  // What was refused was the wait, not the put.
-  EXPECT_TRUE(reactor.wait(db->close_async()).is_ok());
-  EXPECT_TRUE(reactor.detach().is_ok());
-  EXPECT_FALSE(Promise<Status>().future().wait_for(1ns));  // An ordinary thread again: it waits.
-}
-
-TEST_P(DonatedThreads, WithoutCreditPutsAnswerWouldBlockUntilTheHostHasPolled) {
-  PENSTOCK_ATTACH(runtime, reactor);
-  auto db = reactor.wait(Database::open_async(runtime, path(), small()));
-  ASSERT_TRUE(db.has_value());
-  const auto family = reactor.wait(db->create_family("data"));
-  ASSERT_TRUE(family.has_value());
-  const std::string value(100'000, 'v');
-  std::vector<Future<Status>> accepted;
-  bool refused = false;
-  for (int key = 0; key < 10'000 && !refused; ++key) {
-    Future<Status> put = db->put(*family, std::to_string(key), value, {.durability = Durability::kBuffered});
-    refused = put.is_ready();
-    if (refused) {
-      EXPECT_EQ(put.get().code(), Code::kWouldBlock);
-    } else {
-      accepted.push_back(std::move(put));
-    }
-  }
-  EXPECT_TRUE(refused) << "nothing bounds the inbox";
-  for (Future<Status>& put : accepted) {
-    EXPECT_TRUE(reactor.wait(std::move(put)).is_ok());
-  }
-  EXPECT_TRUE(reactor.wait(db->put(*family, "after", value)).is_ok());
-  EXPECT_TRUE(reactor.wait(db->close_async()).is_ok());
-}
-
 // --- Coming and going ---
 
 TEST_P(DonatedThreads, AThreadDetachesOnlyWhileNoDatabaseIsOpenAndAnotherMayAttachThen) {
@@ -425,84 +289,6 @@ TEST_P(DonatedThreads, AThreadOfOneRuntimeUsesTheDatabaseOfAnother) {
   EXPECT_TRUE(reactor.wait(db->close_async()).is_ok());
 }
 
-// --- Misuse ---
-
-TEST_P(DonatedThreads, ADatabaseIsNotOpenedBeforeAllReactorsHaveTheirThreads) {
-  auto runtime = Runtime::start(donated(2));
-  ASSERT_TRUE(runtime.has_value());
-  auto refused = Database::open(*runtime, path(), small());
-  ASSERT_FALSE(refused.has_value());
-  EXPECT_EQ(refused.error().status.code(), Code::kInvalidArgument);
-  auto reactor = runtime->attach();
-  if (!reactor.has_value()) {
-    GTEST_SKIP() << reactor.error().text;
-  }
-  refused = reactor->wait(Database::open_async(*runtime, path(), small()));
-  ASSERT_FALSE(refused.has_value());
-  EXPECT_EQ(refused.error().status.code(), Code::kInvalidArgument);
-  EXPECT_NE(refused.error().text.find("1 of 2"), std::string::npos) << refused.error().text;
-  EXPECT_FALSE(std::filesystem::exists(path()));
-}
-
-TEST_P(DonatedThreads, AttachingIsRefusedWhereThereIsNothingToAttach) {
-  auto engines_own = Runtime::start(own(1));
-  ASSERT_TRUE(engines_own.has_value());
-  EXPECT_EQ(engines_own->attach().error().status.code(), Code::kInvalidArgument);
-  PENSTOCK_ATTACH(runtime, reactor);
-  const auto twice = runtime.attach();
-  ASSERT_FALSE(twice.has_value());
-  EXPECT_EQ(twice.error().status.code(), Code::kInvalidArgument);
-  EXPECT_NE(twice.error().text.find("this thread"), std::string::npos) << twice.error().text;
-  std::thread([&] {
-    const auto surplus = runtime.attach();
-    ASSERT_FALSE(surplus.has_value());
-    EXPECT_EQ(surplus.error().status.code(), Code::kInvalidArgument);
-    EXPECT_NE(surplus.error().text.find("all 1"), std::string::npos) << surplus.error().text;
-  }).join();
-  EXPECT_GE(reactor.fd(), 0);
-}
-
-TEST_P(DonatedThreads, PollingIsRefusedOnOtherThreadsAndInsideItself) {
-  PENSTOCK_ATTACH(runtime, reactor);
-  std::thread([&] {
-    EXPECT_EQ(reactor.poll().error().code(), Code::kInvalidArgument);
-    EXPECT_EQ(reactor.detach().code(), Code::kInvalidArgument);
-  }).join();
-  auto db = reactor.wait(Database::open_async(runtime, path(), small()));
-  ASSERT_TRUE(db.has_value());
-  std::optional<Code> nested_poll;
-  std::optional<Code> nested_wait;
-  std::optional<Code> nested_detach;
-  db->flush().on_ready([&](Status) {
-    nested_poll = reactor.poll().error().code();
-    nested_wait = reactor.wait(db->flush()).code();
-    nested_detach = reactor.detach().code();
-  });
-  while (!nested_detach.has_value()) {
-    ASSERT_TRUE(reactor.poll(1s).has_value());
-  }
-  EXPECT_EQ(nested_poll, Code::kInvalidArgument);
-  EXPECT_EQ(nested_wait, Code::kWouldBlock);
-  EXPECT_EQ(nested_detach, Code::kInvalidArgument);
-  EXPECT_TRUE(reactor.wait(db->close_async()).is_ok());
-}
-
-TEST_P(DonatedThreads, PinningThemIsRefused) {
-  RuntimeOptions options = donated(1);
-  options.pin_threads = true;
-  const auto runtime = Runtime::start(options);
-  ASSERT_FALSE(runtime.has_value());
-  EXPECT_EQ(runtime.error().status.code(), Code::kInvalidArgument);
-  EXPECT_NE(runtime.error().text.find("pin_threads"), std::string::npos);
-}
-
-TEST_P(DonatedThreads, WithoutANumberThereIsOneReactor) {
-  const auto runtime = Runtime::start(donated(0));
-  ASSERT_TRUE(runtime.has_value());
-  EXPECT_EQ(runtime->reactors(), 1U);
-  EXPECT_EQ(runtime->io_backend(), "");
-}
-
 INSTANTIATE_TEST_SUITE_P(Backends, DonatedThreads, ::testing::Values(IoBackend::kAuto, IoBackend::kSyscall),
                          [](const auto& backend) {
                            return std::string(backend.param == IoBackend::kAuto ? "Ring" : "SystemCalls");
@@ -540,24 +326,6 @@ TEST_P(AsynchronousLife, TheRuntimeWaitsForOpeningsAndClosingsThatNobodyWaitsFor
 
 INSTANTIATE_TEST_SUITE_P(Backends, AsynchronousLife, ::testing::Values(IoBackend::kAuto),
                          [](const auto&) { return std::string("Ring"); });
-
-// --- Death ---
-
-void destroy_while_a_database_is_open(const std::string& path) {
-  auto runtime = Runtime::start({.reactors = 1, .memory_limit = 64_MiB, .threads = ReactorThreads::kDonated});
-  std::optional<Outcome<Database>> db;
-  auto reactor = runtime->attach();
-  db.emplace(reactor->wait(Database::open_async(*runtime, path, {.shards = 1})));
-  if (db->has_value()) {
-    reactor = std::unexpected(Failure());
-  }
-}
-
-TEST(DonatedThreadsDeathTest, DetachingUnderAnOpenDatabaseEndsTheProcess) {
-  const std::string path = "donated_death_test.db";
-  EXPECT_DEATH(destroy_while_a_database_is_open(path), "has_databases");
-  std::filesystem::remove_all(path);
-}
 
 }  // namespace
 }  // namespace penstock::apitest
