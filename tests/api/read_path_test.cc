@@ -74,7 +74,7 @@ TEST_F(ReadPath, AThreadReadsForItselfWhileTheReactorSleeps) {
       EXPECT_EQ(db_->get(data, "key").get().value(), "value");
       EXPECT_TRUE(db_->get(data, "absent").get().error().is(Code::kNotFound));
     }
-    borrowed = db_->metrics().get().gets_borrowed;
+    borrowed = db_->metrics().get().value().gets_borrowed;
   }
   EXPECT_GT(borrowed, 0U);
 
@@ -83,7 +83,7 @@ TEST_F(ReadPath, AThreadReadsForItselfWhileTheReactorSleeps) {
   open(options);
   std::this_thread::sleep_for(5ms);
   EXPECT_EQ(db_->get(family("data"), "key").get().value(), "value");
-  EXPECT_EQ(db_->metrics().get().gets_borrowed, 0U);
+  EXPECT_EQ(db_->metrics().get().value().gets_borrowed, 0U);
 }
 
 // Commits, gets and flushes at once: what a thread wrote is what it reads next, and other keys never go back.
