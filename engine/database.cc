@@ -225,10 +225,11 @@ class GetFromThread final : public reactor::Message {
   Promise<Result<std::string>> promise_;
 };
 
-/// The answer if the reactor sleeps and has it in memory. The call is accepted: nothing is closed meanwhile.
+/// The answer if the reactor sleeps and has it in memory. The call is accepted: nothing is closed meanwhile. On a donated
+/// thread too, between two poll().
 std::optional<Result<std::string>> borrow_get(const DatabaseCore& core, ShardEngine& shard, const Family& family, Bytes key) {
   reactor::BorrowGate& gate = shard.part().reactor().gate();
-  if (!core.settings().options.borrowed_reads || detail::current_executor != nullptr || !gate.try_borrow()) {
+  if (!core.settings().options.borrowed_reads || reactor::Reactor::current() != nullptr || !gate.try_borrow()) {
     return std::nullopt;
   }
   std::optional<Result<std::string>> answer = shard.get_borrowed(family.state(), key);

@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "engine/database_core.h"
 #include "engine/family_state.h"
+#include "reactor/hosted_loop.h"
 
 namespace penstock {
 
@@ -26,6 +27,9 @@ class Session::Impl {
     gathering_.resize(core_->settings().reactor_count);
   }
   ~Impl();
+  /// Instead of destruction, where nobody may wait: the last batch to end destroys this.
+  void orphan();
+  bool is_forked() const noexcept { return core_->runtime().is_forked(); }
 
   void get(const Family& family, Bytes key, std::uint64_t token);
   void submit();
@@ -57,7 +61,8 @@ class Session::Impl {
     void run() override;
 
     void add(const Family& family, Bytes key, ShardId shard, std::uint64_t token);
-    void accept();
+    /// False: every get of it is answered by a refusal.
+    bool accept();
     void release();
     void clear() noexcept;
 
@@ -92,8 +97,8 @@ class Session::Impl {
 
   // Written by reactors.
   alignas(64) std::atomic<GetBatch*> completed_{nullptr};
-  std::atomic<std::uint32_t> is_asleep_{0};         // The session's thread, on this word.
-  std::atomic<std::uint32_t> completing_count_{0};  // Reactors within complete().
+  std::atomic<std::uint32_t> is_asleep_{0};  // The session's thread, on this word.
+  std::atomic<std::uint32_t> holders_{1};    // The session, and batches until the end of complete().
 };
 
 // --- On the session's thread ---
@@ -110,7 +115,27 @@ Session::Impl::~Impl() {
     }
   }
   // The last reactor may still be on its way out of complete().
-  while (completing_count_.load(std::memory_order_acquire) != 0) {
+  while (holders_.load(std::memory_order_acquire) > 1) {
+  }
+  while (const std::unique_ptr<GetBatch> unseen{completed_.load(std::memory_order_relaxed)}) {  // Of an orphan.
+    completed_.store(unseen->next, std::memory_order_relaxed);
+  }
+}
+
+void Session::Impl::orphan() {
+  for (std::unique_ptr<GetBatch>& batch : gathering_) {
+    batch.reset();
+  }
+  sent_batches_ = 0;  // Nobody takes them any more.
+  // For the runtime this is as a database that closes in the background: it stays until the last batch has ended.
+  detail::RuntimeCore& runtime = core_->runtime();
+  const bool has_begun = runtime.begin_call();
+  PENSTOCK_ASSERT(has_begun || holders_.load() == 1);
+  if (holders_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    delete this;
+    if (has_begun) {
+      runtime.end_call();
+    }
   }
 }
 
@@ -150,8 +175,12 @@ void Session::Impl::submit() {
 }
 
 void Session::Impl::send(std::unique_ptr<GetBatch>& batch) {
-  batch->accept();
   ++sent_batches_;
+  holders_.fetch_add(1, std::memory_order_relaxed);
+  if (!batch->accept()) {  // Closed, or a child of the process that it is open in: there may be no reactor.
+    complete(*batch.release());
+    return;
+  }
   reactor::Reactor& reactor = core_->part_of(batch->requests.front().shard).reactor();
   reactor.post(*batch.release());
 }
@@ -161,7 +190,8 @@ std::uint64_t Session::Impl::deliver(bool must_wait, Deliver function, void* han
     submit();
   }
   std::uint64_t count = 0;
-  for (GetBatch* batch = take_completed(must_wait && sent_batches_ > 0); batch != nullptr;) {
+  const bool may_wait = !reactor::HostedLoop::has_reactor() && !is_forked();
+  for (GetBatch* batch = take_completed(must_wait && may_wait && sent_batches_ > 0); batch != nullptr;) {
     std::unique_ptr<GetBatch> owned(batch);
     batch = batch->next;
     --sent_batches_;
@@ -214,11 +244,13 @@ void Session::Impl::GetBatch::add(const Family& family, Bytes key, ShardId shard
 }
 
 /// Core-I2: what is accepted finds its shard alive.
-void Session::Impl::GetBatch::accept() {
+bool Session::Impl::GetBatch::accept() {
+  bool is_any_accepted = false;
   for (Share& share : shares) {
     Status refused;
     share.is_accepted = session_.core_->accept(share.shard, share.credit, true, refused);
     if (share.is_accepted) {
+      is_any_accepted = true;
       continue;
     }
     for (Request& request : requests) {
@@ -227,6 +259,7 @@ void Session::Impl::GetBatch::accept() {
       }
     }
   }
+  return is_any_accepted;
 }
 
 void Session::Impl::GetBatch::release() {
@@ -290,7 +323,6 @@ void Session::Impl::GetBatch::end_one() {
 }
 
 void Session::Impl::complete(GetBatch& batch) {
-  completing_count_.fetch_add(1, std::memory_order_relaxed);
   batch.release();
   GetBatch* newest = completed_.load(std::memory_order_relaxed);
   do {
@@ -299,7 +331,11 @@ void Session::Impl::complete(GetBatch& batch) {
   if (is_asleep_.load(std::memory_order_seq_cst) != 0 && is_asleep_.exchange(0, std::memory_order_seq_cst) != 0) {
     detail::unpark(is_asleep_);
   }
-  completing_count_.fetch_sub(1, std::memory_order_release);
+  detail::RuntimeCore& runtime = core_->runtime();
+  if (holders_.fetch_sub(1, std::memory_order_acq_rel) == 1) {  // An orphan's last.
+    delete this;
+    runtime.end_call();
+  }
 }
 
 // --- The front ---
@@ -307,8 +343,25 @@ void Session::Impl::complete(GetBatch& batch) {
 Session::Session(Database& database, std::uint32_t gets_per_message)
     : impl_(std::make_unique<Impl>(database.core(), gets_per_message)) {}
 Session::Session(Session&&) noexcept = default;
-Session& Session::operator=(Session&&) noexcept = default;
-Session::~Session() = default;
+
+Session& Session::operator=(Session&& other) noexcept {
+  if (this != &other) {
+    let_go();
+    impl_ = std::move(other.impl_);
+  }
+  return *this;
+}
+
+Session::~Session() { let_go(); }
+
+void Session::let_go() noexcept {
+  if (impl_ != nullptr && impl_->is_forked()) {
+    detail::RuntimeCore::abandon(std::shared_ptr<Impl>(std::move(impl_)));
+  } else if (impl_ != nullptr && reactor::HostedLoop::has_reactor()) {
+    impl_.release()->orphan();
+  }
+  impl_.reset();
+}
 
 void Session::get(const Family& family, Bytes key, std::uint64_t token) { impl_->get(family, key, token); }
 void Session::submit() { impl_->submit(); }

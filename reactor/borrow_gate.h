@@ -9,7 +9,7 @@
 //   Borrow-I2 A borrower changes nothing but marks that are atomic, and waits for nothing while it is in.
 //   Borrow-I3 What the owner did before lend() is seen by every borrower; what borrowers did is seen by the owner after
 //   reclaim().
-// Threads: lend and reclaim are the owner's; the others are for any thread but its.
+// Threads: lend and reclaim are the owner's; the others are for any thread, the owner's too while it has lent.
 #pragma once
 
 #include <atomic>

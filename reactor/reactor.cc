@@ -245,6 +245,7 @@ void Reactor::attach_io(std::unique_ptr<Io> io) {
 }
 
 std::unique_ptr<Io> Reactor::detach_io() {
+  PENSTOCK_ASSERT(!is_lent_);
   PENSTOCK_ASSERT(ready_.empty());
   PENSTOCK_ASSERT(background_.empty());
   PENSTOCK_ASSERT_EQ(io_->in_flight(), 0U);
@@ -257,13 +258,18 @@ std::unique_ptr<Io> Reactor::detach_io() {
 bool Reactor::try_arm() {
   if (has_ready_work() || !submit_waiting()) return false;
   sleeping_.store(true, std::memory_order_seq_cst);
-  if (inbox_.load(std::memory_order_seq_cst) == nullptr && io_->try_arm()) return true;
+  if (inbox_.load(std::memory_order_seq_cst) == nullptr && io_->try_arm()) {
+    is_lent_ = io_->in_flight() == 0;
+    if (is_lent_) gate_.lend();
+    return true;
+  }
   sleeping_.store(false, std::memory_order_relaxed);
   collect();
   return false;
 }
 
 void Reactor::disarm() noexcept {
+  if (std::exchange(is_lent_, false)) gate_.reclaim();
   sleeping_.store(false, std::memory_order_relaxed);
   io_->disarm();
 }

@@ -127,7 +127,7 @@ class Reactor final : public detail::Executor {
 
   // --- any thread; the caller keeps the reactor alive until the call returns ---
   void post(Message& message) noexcept;
-  /// Open while the reactor sleeps with nothing in flight.
+  /// Open while the reactor sleeps with nothing in flight, or its host waits elsewhere.
   BorrowGate& gate() noexcept { return gate_; }
   void schedule(std::coroutine_handle<> handle) override;  ///< Resumes it here. On this reactor: appended to the ready queue.
 
@@ -145,7 +145,9 @@ class Reactor final : public detail::Executor {
   void attach_io(std::unique_ptr<Io> io);
   /// With no task ready and nothing in flight; messages may wait. Returns when no thread is about to wake it.
   std::unique_ptr<Io> detach_io();
-  /// Announces that the thread goes to wait elsewhere. False: there is something to do. Call it after a poll() that was false.
+  /// Announces that the thread goes to wait elsewhere, and lends what is here meanwhile if nothing is in flight. False: there
+  /// is something to do. Call it after a poll() that was false; until disarm() the thread may touch the reactor by post()
+  /// alone.
   bool try_arm();
   /// The thread is back.
   void disarm() noexcept;
@@ -248,6 +250,7 @@ class Reactor final : public detail::Executor {
   std::deque<Reaped> completed_;  // Collected by the last enter, dispatched by the next pass.
 
   BorrowGate gate_;
+  bool is_lent_ = false;  // By try_arm().
 
   // Written by other threads: kept off the lines above.
   alignas(64) std::atomic<Message*> inbox_{nullptr};  // Newest first; taken whole and reversed.

@@ -5,8 +5,8 @@
 //   while (session.pending() > 0) session.wait([&](std::uint64_t at, const Result<Bytes>& value) { ... });
 //
 // Gets gather per reactor and travel together; so do their answers. An answer is as of the published position of its shard when
-// it is found there; answers come in any order. Thread: one at a time; not for code on a reactor. Several sessions share
-// nothing.
+// it is found there; answers come in any order. Thread: one at a time; not for code on a reactor. On a donated thread nothing
+// here waits: after submit() or wait(), AttachedReactor::poll() brings the answers. Several sessions share nothing.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,7 @@ class Session {
   explicit Session(Database& database, std::uint32_t gets_per_message = 64);
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;
-  ~Session();  ///< Waits for what is on its way; nobody hears of it.
+  ~Session();  ///< Waits for what is on its way, but on a donated thread; nobody hears of it.
 
   /// Asks for a value. The key is copied. `token` comes back with the answer.
   void get(const Family& family, Bytes key, std::uint64_t token);
@@ -41,7 +41,8 @@ class Session {
   std::uint64_t poll(Handler handler) {
     return deliver(false, &call<Handler>, &handler);
   }
-  /// The same, but sends what has gathered first and waits until at least one is there. 0 if nothing is pending.
+  /// The same, but sends what has gathered first and waits until at least one is there. 0 if nothing is pending, or if it would
+  /// wait on a donated thread, or in a forked child for what the parent asked.
   template <typename Handler>
   std::uint64_t wait(Handler handler) {
     return deliver(true, &call<Handler>, &handler);
@@ -54,6 +55,7 @@ class Session {
     (*static_cast<Handler*>(handler))(token, value);
   }
   std::uint64_t deliver(bool must_wait, Deliver function, void* handler);
+  void let_go() noexcept;
 
   class Impl;
   std::unique_ptr<Impl> impl_;

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "penstock/session.h"
 #include "tests/api/test_donated.h"
 
 namespace penstock::apitest {
@@ -197,6 +198,82 @@ TEST_P(DonatedThreads, CoroutinesRunOnTheHostsThread) {
   const auto family = reactor.wait(db->create_family("data", {.shard = 2}));
   EXPECT_EQ(reactor.wait(db->run_on(2, &put_and_get, *family, std::string("k"))).value(), "by a coroutine");
   EXPECT_TRUE(reactor.wait(db->close_async()).is_ok());
+}
+
+TEST_P(DonatedThreads, AGetOfWhatIsInMemoryIsAnsweredBetweenTwoPolls) {
+  PENSTOCK_ATTACH(runtime, reactor);
+  auto db = reactor.wait(Database::open_async(runtime, path(), small()));
+  ASSERT_TRUE(db.has_value());
+  const auto family = reactor.wait(db->create_family("data"));
+  ASSERT_TRUE(reactor.wait(db->put(*family, "k", "v")).is_ok());
+  // Whatever the log and the flusher still do must end first: nothing is lent while something is in flight.
+  for (int round = 0; round < 1000 && !db->get(*family, "k").is_ready(); ++round) {
+    ASSERT_TRUE(reactor.poll(1ms).has_value());
+  }
+  Future<Result<std::string>> value = db->get(*family, "k");
+  ASSERT_TRUE(value.is_ready());
+  EXPECT_EQ(value.get().value(), "v");
+  EXPECT_GE(reactor.wait(db->metrics()).value().gets_borrowed, 1U);
+  EXPECT_TRUE(reactor.wait(db->close_async()).is_ok());
+}
+
+TEST_P(DonatedThreads, OtherThreadsReadWhatIsInMemoryWhileTheHostWaits) {
+  PENSTOCK_ATTACH(runtime, reactor);
+  Host host(reactor);
+  auto db = host.answer(Database::open_async(runtime, path(), small()));
+  ASSERT_TRUE(db.has_value());
+  const auto family = host.answer(db->create_family("data"));
+  ASSERT_TRUE(host.answer(db->put(*family, "k", "v")).is_ok());
+  std::atomic<bool> done{false};
+  std::atomic<int> failures{0};
+  std::thread client([&] {
+    for (int round = 0; round < 2000; ++round) {
+      if (round % 16 == 0) {
+        failures += db->put(*family, "k", "v", {.durability = Durability::kBuffered}).get().is_ok() ? 0 : 1;
+      }
+      failures += db->get(*family, "k").get() == "v" ? 0 : 1;
+    }
+    done = true;
+    static_cast<void>(db->put(*family, "wakes the host", "so that it sees the end"));
+  });
+  host.run_until([&] { return done.load(); });
+  client.join();
+  EXPECT_EQ(failures.load(), 0);
+  EXPECT_TRUE(host.answer(db->close_async()).is_ok());
+}
+
+TEST_P(DonatedThreads, ASessionIsPolledAfterItsReactor) {
+  PENSTOCK_ATTACH(runtime, reactor);
+  auto db = reactor.wait(Database::open_async(runtime, path(), small()));
+  ASSERT_TRUE(db.has_value());
+  const auto family = reactor.wait(db->create_family("data", {.placement = Placement::kHashed}));
+  for (int key = 0; key < 500; ++key) {
+    ASSERT_TRUE(reactor.wait(db->put(*family, std::to_string(key), "v", {.durability = Durability::kBuffered})).is_ok());
+  }
+  std::uint64_t found = 0;
+  const auto count = [&found](std::uint64_t, const Result<Bytes>& value) { found += value == Bytes("v") ? 1U : 0U; };
+  Session session(*db);
+  for (std::uint64_t key = 0; key < 500; ++key) {
+    session.get(*family, std::to_string(key), key);
+  }
+  EXPECT_EQ(session.wait(count), 0U);  // It sends, and would wait.
+  for (int round = 0; round < 1000 && session.pending() > 0; ++round) {
+    ASSERT_TRUE(reactor.poll().has_value());
+    session.poll(count);
+  }
+  EXPECT_EQ(found, 500U);
+  for (std::uint64_t key = 0; key < 500; ++key) {
+    session.get(*family, std::to_string(key), key);
+  }
+  session.submit();
+  session = Session(*db);  // Nobody waits for the answers of the first.
+  session.get(*family, "1", 1);
+  session.submit();
+  {
+    const Session gone = std::move(session);
+  }
+  EXPECT_TRUE(reactor.wait(db->close_async()).is_ok());
+  EXPECT_TRUE(reactor.detach().is_ok());
 }
 
 // --- Coming and going ---

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 
+#include "penstock/session.h"
 #include "tests/api/test_database.h"
 
 #if defined(__SANITIZE_THREAD__)
@@ -146,6 +147,35 @@ TEST_F(AfterFork, TheChildMayStartARuntimeOfItsOwn) {
               return put && db->get(*family, "k").get().value() == "v" && db->close().is_ok();
             }),
             0);
+}
+
+TEST_F(AfterFork, ASessionOfTheParentAnswersForkedInTheChildAndWaitsForNothing) {
+  open();
+  const Family data = family("data");
+  ASSERT_TRUE(db_->put(data, "k", "v").get().is_ok());
+  std::optional<Session> session(*db_);
+  session->get(data, "k", 1);
+  session->submit();
+  EXPECT_EQ(status_of_child([&] {
+              bool good = true;
+              const auto check = [&good](std::uint64_t token, const Result<Bytes>& value) {
+                good = good && token == 2 && is_forked("a get of a session", value);
+              };
+              session->get(data, "k", 2);
+              // At most that of the child: what the parent asked may have been answered before the fork.
+              session->wait([](std::uint64_t, const Result<Bytes>&) {});
+              Session own(*db_);
+              own.get(data, "k", 2);
+              const std::uint64_t answers = own.wait(check);
+              session.reset();
+              return good && answers == 1;
+            }),
+            0);
+  std::uint64_t answers = 0;
+  while (session->pending() > 0) {
+    answers += session->wait([](std::uint64_t, const Result<Bytes>& value) { EXPECT_EQ(value.value(), "v"); });
+  }
+  EXPECT_EQ(answers, 1U);
 }
 
 class AfterForkOfADonatedThread : public AfterFork {
