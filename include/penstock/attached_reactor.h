@@ -1,28 +1,34 @@
 // AttachedReactor: a reactor on a thread of the host program, for programs that have an event loop and want no threads of ours.
 //
 //   auto runtime = penstock::Runtime::start({.reactors = 1, .threads = penstock::ReactorThreads::kDonated});
-//   auto reactor = runtime->attach();                                           // Now this thread is the reactor's.
+//   auto reactor = runtime->attach();                      // Now this thread is the reactor's.
 //   auto db = reactor->wait(penstock::Database::open_async(*runtime, "/data/orders"));
-//   watch(reactor->fd(), [&] { reactor->poll(); });                             // epoll, poll, select, another library.
+//   watch(reactor->fd(), [&] { reactor->poll(); });        // epoll, poll, select, another library.
 //   db->put(orders, "key", "value").on_ready([](penstock::Status status) { ... });  // Called inside poll().
 //
-// The whole duty of the host: whenever fd() is readable, call poll(). fd() is readable when the reactor has something to do: a
-// completion, a call from any thread, a timer that is due, or work that the last poll() left. Nothing else has to be looked at:
-//   - Timers are behind fd() too. They are the reactor's own affair (syncs, back-pressure), and a host that had to arm them and
-//     forgot it would stall commits, not fail. The price is a timerfd and one more descriptor, an epoll file over both.
-//   - It is level-triggered: readable until poll() has seen to it. Waited for edge-triggered, poll() is to be repeated until it
-//     is false.
-//   - Between two poll() the reactor is armed: calls of other threads signal fd(). While poll() runs they cost no system call.
-//   - epoll_wait() may end with EINTR where the kernel (before 6.1) has to interrupt the thread for completions: wait again.
+// The whole duty of the host: whenever fd() is readable, call poll(). It is readable when the reactor has something to do: a
+// completion, a call from any thread, a timer that is due, or work that the last poll() left. Nothing else is to be looked at:
 //
-// Nothing happens between two poll(): commits are neither written nor synced, other reactors that ask this one wait. A thread
-// that polls late is a slow disk to everybody. Tasks that this thread must not be kept by belong on threads of the engine.
+// - Timers are behind fd() too. They are the reactor's own affair (syncs, back-pressure, closing), and a host that had to arm
+//   them and forgot would see commits stall, not fail. The price is a timerfd, and an epoll file over it and an eventfd.
+// - It is level-triggered: readable until poll() has seen to it. Who waits edge-triggered repeats poll() until it is false.
+// - Between two poll() the reactor is armed: calls of other threads signal fd(). While poll() runs they cost no system call.
+// - epoll_wait() may end with EINTR where the kernel (before 6.1) interrupts the thread for completions: wait again.
+//
+// Nothing happens between two poll(), but gets of what is in memory, which every thread answers itself (borrowed_reads), this
+// one too. Commits are neither written nor synced, and other reactors that ask this one wait: a thread that polls late is a
+// slow disk to everybody.
+//
 // Blocking: on this thread Future::get, Database::open and Database::close answer `would_block` unless they need not wait, also
 // between two poll() and also for databases of other runtimes; put() and the like do when a shard's credit is used up: poll,
 // then try again. wait() polls until an answer is there. Opening, closing and making log segments call the system
-// synchronously: a poll() may then take milliseconds. Signals are the host's: its handlers run on this thread, and a wait that
-// they end is simply repeated. Fork: in a child every call answers `forked`; a callback inside poll() that forks must end its
-// child with exec or _exit. Threads: an AttachedReactor is used and destroyed on the thread that attached.
+// synchronously: a poll() may then take milliseconds.
+//
+// Signals: the host's. Its handlers run on this thread, and a wait that they end is simply repeated.
+//
+// Fork: in a child every call answers `forked`. A callback inside poll() that forks must end its child with exec or _exit.
+//
+// Threads: an AttachedReactor is used and destroyed on the thread that attached.
 #pragma once
 
 #include <chrono>

@@ -6,11 +6,14 @@
 //   db->put(*orders, "key", "value").get();
 //
 // Every call that works on data returns a future at once; many may be in flight; get() blocks a thread, never a reactor.
-// Commits of one thread to one shard are applied in the order of their calls. Threads: all calls may be made from any thread at
-// any time, but for close() and destruction, which are one thread's. A program with an event loop may run the reactors on its
-// own threads: attached_reactor.h. Fork: a database belongs to the process that opened it. In a child every call answers
-// `forked`, before anything else is looked at but the arguments' own limits; handles and futures may be destroyed there. A
-// child may start a runtime of its own. It inherits the descriptors: LOCK stays taken until it has ended or called exec.
+// Commits of one thread to one shard are applied in the order of their calls. A program with an event loop may run the reactors
+// on its own threads: attached_reactor.h.
+//
+// Threads: all calls may be made from any thread at any time, but for close() and destruction, which are one thread's.
+//
+// Fork: a database belongs to the process that opened it. In a child every call answers `forked`, before anything else is
+// looked at but the limits of its arguments; databases, runtimes, handles and futures may be destroyed there, and the child may
+// start a runtime of its own. It inherits the descriptors: LOCK stays taken until the child, too, has ended or called exec.
 #pragma once
 
 #include <memory>
