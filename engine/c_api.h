@@ -103,8 +103,6 @@ penstock_code report_answer(T& answer, penstock_failure** failure) {
     return report(answer, failure);
   } else if constexpr (std::is_same_v<T, CommitResult>) {
     return report(answer.status, failure);
-  } else if constexpr (std::is_same_v<T, Metrics>) {
-    return report(Status(answer.reactors == 0 ? Code::kClosed : Code::kOk), failure);  // It has no other way to say so.
   } else {
     return answer.has_value() ? report(Status::ok(), failure) : report(std::move(answer.error()), failure);
   }
@@ -115,7 +113,7 @@ template <typename T, typename Store>
 penstock_code deliver(T answer, penstock_failure** failure, Store store) {
   const penstock_code code = report_answer(answer, failure);
   if (code == PENSTOCK_OK) {
-    if constexpr (std::is_same_v<T, Status> || std::is_same_v<T, CommitResult> || std::is_same_v<T, Metrics>) {
+    if constexpr (std::is_same_v<T, Status> || std::is_same_v<T, CommitResult>) {
       store(std::move(answer));
     } else {
       store(std::move(*answer));

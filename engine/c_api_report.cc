@@ -6,6 +6,7 @@
 using penstock::Database;
 using penstock::Future;
 using penstock::Metrics;
+using penstock::Result;
 using penstock::Outcome;
 using penstock::RecoveryReport;
 using penstock::Status;
@@ -31,7 +32,7 @@ Outcome<Future<VerifyAnswer>> begin_verify(penstock_database* database) {
   return capi::when_checked([](Database* target) { return target->verify(); }, capi::check(database, {}));
 }
 
-Outcome<Future<Metrics>> begin_metrics(penstock_database* database) {
+Outcome<Future<Result<Metrics>>> begin_metrics(penstock_database* database) {
   return capi::when_checked([](Database* target) { return target->metrics(); }, capi::check(database, {}));
 }
 
@@ -159,5 +160,5 @@ penstock_code penstock_future_take_metrics(penstock_future* future, penstock_met
   if (!capi::has_room(metrics)) {
     return capi::report_no_place(failure);
   }
-  return capi::take<Metrics>(future, failure, store_metrics(metrics));
+  return capi::take<Result<Metrics>>(future, failure, store_metrics(metrics));
 }

@@ -52,11 +52,6 @@ TEST(CApiFuture, AnAnswerThatWasTakenIsGone) {
   EXPECT_EQ(future.take(nullptr, kStoreNothing), PENSTOCK_INVALID_ARGUMENT);
 }
 
-TEST(CApiFuture, AMetricOfNoReactorMeansClosed) {
-  TypedFuture<Metrics> future(ready_future(Metrics{}));
-  EXPECT_EQ(future.take(nullptr, kStoreNothing), PENSTOCK_CLOSED);
-}
-
 TEST(CApiStruct, AnOlderProgramGetsAsMuchAsItKnows) {
   struct Older {
     std::uint32_t struct_bytes;
