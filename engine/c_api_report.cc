@@ -6,9 +6,9 @@
 using penstock::Database;
 using penstock::Future;
 using penstock::Metrics;
-using penstock::Result;
 using penstock::Outcome;
 using penstock::RecoveryReport;
+using penstock::Result;
 using penstock::Status;
 using penstock::VerifyReport;
 namespace capi = penstock::capi;
