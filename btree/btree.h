@@ -35,9 +35,9 @@ struct CachedFind {
   bool complete = false;
   std::optional<Found> found;
 };
-CachedFind find_cached(PageStore& store, const ChildPointer& root, FamilyId family, Bytes key);
+CachedFind find_cached(PageStore& store, const ChildPointer& root, Bytes key);
 
-/// The same for borrowers: see PageStore::look_at(). `complete` false: a page or an extent would have to be read.
+/// The same for borrowers: see PageStore::look_at_leaf(). `complete` false: a page or an extent would have to be read.
 struct BorrowedFind {
   bool complete = false;
   std::optional<Bytes> value;

@@ -129,6 +129,19 @@ class NodeView {
   std::uint8_t level_ = 0;
 };
 
+/// A child's level is its parent's less one: so a descent ends, whatever the pages say.
+class LevelCheck {
+ public:
+  bool accepts(const NodeView& node) noexcept {
+    const bool is_expected = expected_ == kTreeDepthMax || node.level() == expected_;
+    expected_ = static_cast<std::uint8_t>(node.level() - 1);
+    return is_expected;
+  }
+
+ private:
+  std::uint8_t expected_ = kTreeDepthMax;  // The root's may be any.
+};
+
 /// A pair, or a child, of a node to be built. Borrows its bytes: the key is prefix + suffix (the split of the page it comes
 /// from, so that untouched cells are copied once), the payload a value, an ExtentPointerOnDisk or a ChildPointerOnDisk.
 struct Cell {

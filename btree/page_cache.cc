@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <span>
+#include <utility>
 
 #include "base/assert.h"
 
@@ -84,6 +86,7 @@ void PageCache::hash(Frame& frame) {
 
 void PageCache::unhash(Frame& frame) noexcept {
   PENSTOCK_ASSERT(frame.is_hashed);
+  drop_links(frame);
   std::size_t hole = home(frame.key);
   while (slots_[hole].frame != &frame) {
     PENSTOCK_ASSERT(slots_[hole].frame != nullptr);
@@ -100,6 +103,33 @@ void PageCache::unhash(Frame& frame) noexcept {
   slots_[hole] = {};
   frame.is_hashed = false;
   --hashed_;
+}
+
+// --- links ---
+
+void PageCache::prepare_links(Frame& parent, std::uint32_t children) {
+  PENSTOCK_ASSERT(parent.links == nullptr);
+  parent.links = std::make_unique<FrameLink[]>(children);  // NOLINT(*-avoid-c-arrays): one pointer, in the frame's first line.
+  parent.link_count = children;
+}
+
+void PageCache::link(Frame& parent, std::uint32_t index, Frame& child) noexcept {
+  PENSTOCK_ASSERT_LT(index, parent.link_count);
+  PENSTOCK_ASSERT(child.is_hashed && !child.is_loading);
+  if (child.linked_by != nullptr) *child.linked_by = {};
+  parent.links[index] = {&child, child.data};
+  child.linked_by = &parent.links[index];
+}
+
+/// Those of the frame, and the one to it.
+void PageCache::drop_links(Frame& frame) noexcept {
+  if (frame.linked_by != nullptr) *std::exchange(frame.linked_by, nullptr) = {};
+  if (frame.links == nullptr) return;
+  for (const FrameLink& link : std::span(frame.links.get(), frame.link_count)) {
+    if (link.frame != nullptr) link.frame->linked_by = nullptr;
+  }
+  frame.links.reset();
+  frame.link_count = 0;
 }
 
 // --- queues ---
@@ -199,6 +229,7 @@ void PageCache::evict(Frame& frame) {
 void PageCache::give_back(Frame& frame) {
   PENSTOCK_ASSERT_EQ(frame.pins, 0U);
   PENSTOCK_ASSERT(!frame.is_hashed && frame.queue == Frame::Queue::kNone);
+  PENSTOCK_ASSERT(frame.links == nullptr && frame.linked_by == nullptr);
   if (frame.slab == Frame::kLoose) {
     loose_bytes_ -= frame.loose->bytes();
     delete &frame;  // NOLINT(cppcoreguidelines-owning-memory): made by take_loose(), owned by its pins.

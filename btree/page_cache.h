@@ -7,7 +7,10 @@
 //   zone was
 //            written again an old frame is simply not found.
 //   Cache-I2 A frame with pins is neither evicted nor reused. One that is no longer wanted is given back at its last unpin.
-//   Cache-I3 Memory is at most the limit rounded up to an arena, plus frames that were needed while everything was pinned.
+//   Cache-I3 Memory is at most the limit rounded up to an arena, plus frames that were needed while everything was pinned, plus
+//            16 bytes a child of the inner pages that are here.
+//   Cache-I4 A link of a frame to a child names the frame that find() would give for that child's pointer, loaded. It goes when
+//            either of the two is found no more. A frame has one link to it at most: the last one made, by the newest parent.
 // Units: bytes, blocks of 4 KiB. Thread: the shard's reactor.
 // Source: S3-FIFO, Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023.
 #pragma once
@@ -35,6 +38,14 @@ struct PendingRead {
   Status status;
 };
 
+struct Frame;
+
+/// From a parent's frame straight to a child's, without the hash table (pointer swizzling).
+struct FrameLink {
+  Frame* frame = nullptr;
+  const std::byte* data = nullptr;  ///< The frame's: its lines are asked for before the frame's own arrive.
+};
+
 struct alignas(64) Frame {  // What a look-up reads is in the first line.
   enum class Queue : std::uint8_t { kNone, kSmall, kMain };
 
@@ -50,10 +61,13 @@ struct alignas(64) Frame {  // What a look-up reads is in the first line.
   bool is_loading : 1 = false;
   bool is_passing : 1 = false;   ///< Not admitted: dropped at its last unpin.
   bool is_replaced : 1 = false;  ///< The pass wrote a successor: first to go.
+  std::unique_ptr<FrameLink[]> links;  ///< Of an inner page that is found and loaded: one a child.
+  FrameLink* linked_by = nullptr;      ///< The link that names this frame.
   Frame* previous = nullptr;
   Frame* next = nullptr;
   PageCache* cache = nullptr;
   std::uint32_t slab = 0;  ///< kLoose: memory of its own.
+  std::uint32_t link_count = 0;
   std::shared_ptr<PendingRead> pending;
   std::unique_ptr<reactor::AlignedBuffer> loose;
 
@@ -92,6 +106,13 @@ class PageCache {
     const std::uint8_t seen = uses.load(std::memory_order_relaxed);
     if (seen < 3) uses.store(static_cast<std::uint8_t>(seen + 1), std::memory_order_relaxed);
   }
+
+  /// Makes room for the links of a frame that has become an inner page of so many children.
+  static void prepare_links(Frame& parent, std::uint32_t children);
+  /// Empty if the child is not linked. `parent` was prepared for more than `index` children.
+  static FrameLink linked(const Frame& parent, std::uint32_t index) noexcept { return parent.links[index]; }
+  /// Cache-I4: `child` is what find() gives for the pointer at `index`, and loaded.
+  static void link(Frame& parent, std::uint32_t index, Frame& child) noexcept;
 
   /// A frame for a page that has none, pinned once by the caller (unpin), its bytes undefined. `admit` false: it goes at its
   /// last unpin. Null only if the system has no memory.
@@ -142,6 +163,7 @@ class PageCache {
 
   void hash(Frame& frame);
   void unhash(Frame& frame) noexcept;
+  static void drop_links(Frame& frame) noexcept;
   void rehash(std::size_t slots);
 
   Frame* take_memory(std::uint8_t blocks);

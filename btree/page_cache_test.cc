@@ -139,5 +139,95 @@ TEST(PageCache, ItAgreesWithAMapOverRandomOperations) {
   }
 }
 
+Frame& framed(PageCache& cache, const ChildPointer& pointer) {
+  if (cache.find(pointer) == nullptr) add(cache, pointer);
+  return *cache.find(pointer);
+}
+
+TEST(PageCache, ALinkGoesWithItsChild) {
+  PageCache cache(1_MiB);
+  Frame& parent = framed(cache, page_at(1));
+  PageCache::prepare_links(parent, 10);
+  EXPECT_EQ(PageCache::linked(parent, 7).frame, nullptr);
+  Frame& child = framed(cache, page_at(2));
+  PageCache::link(parent, 7, child);
+  EXPECT_EQ(PageCache::linked(parent, 7).frame, &child);
+  EXPECT_EQ(PageCache::linked(parent, 7).data, child.data);
+  cache.forget(child);
+  EXPECT_EQ(PageCache::linked(parent, 7).frame, nullptr);
+  EXPECT_EQ(PageCache::linked(parent, 7).data, nullptr);
+}
+
+TEST(PageCache, ALinkGoesWhenAPinnedChildIsForgotten) {
+  PageCache cache(1_MiB);
+  Frame& parent = framed(cache, page_at(1));
+  PageCache::prepare_links(parent, 1);
+  Frame& child = framed(cache, page_at(2));
+  PageCache::link(parent, 0, child);
+  PageCache::pin(child);
+  cache.forget(child);  // Its reader goes on; look-ups no longer come here.
+  EXPECT_EQ(PageCache::linked(parent, 0).frame, nullptr);
+  PageCache::unpin(child);
+}
+
+TEST(PageCache, LinksGoWithTheirParent) {
+  PageCache cache(1_MiB);
+  Frame& child = framed(cache, page_at(2));
+  for (std::uint32_t round = 0; round < 3; ++round) {  // The parent's frame is used again.
+    Frame& parent = framed(cache, page_at(1));
+    PageCache::prepare_links(parent, 5);
+    EXPECT_EQ(PageCache::linked(parent, 4).frame, nullptr);
+    PageCache::link(parent, 4, child);
+    cache.forget(parent);
+    EXPECT_EQ(child.linked_by, nullptr);
+  }
+}
+
+TEST(PageCache, TheNewestParentHasTheLink) {
+  PageCache cache(1_MiB);
+  Frame& child = framed(cache, page_at(2));
+  Frame& older = framed(cache, page_at(1));
+  Frame& newer = framed(cache, page_at(3));
+  PageCache::prepare_links(older, 2);
+  PageCache::prepare_links(newer, 3);
+  PageCache::link(older, 1, child);
+  PageCache::link(newer, 2, child);
+  EXPECT_EQ(PageCache::linked(older, 1).frame, nullptr);
+  EXPECT_EQ(PageCache::linked(newer, 2).frame, &child);
+  cache.forget(older);
+  EXPECT_EQ(PageCache::linked(newer, 2).frame, &child);
+}
+
+// Every 50th block is a parent of those behind it.
+TEST(PageCache, LinksAgreeWithTheTableOverRandomOperations) {
+  constexpr std::uint32_t kChildren = 49;
+  PageCache cache(8_MiB);
+  base::Random random(12);
+  std::uint32_t followed = 0;
+  for (std::uint32_t round = 0; round < 200'000; ++round) {
+    const auto first = static_cast<std::uint32_t>(random.below(100) * (kChildren + 1));
+    const auto index = static_cast<std::uint32_t>(random.below(kChildren));
+    Frame* parent = cache.find(page_at(first));
+    if (parent == nullptr) {
+      add(cache, page_at(first), !random.one_in(4));
+      parent = cache.find(page_at(first));
+      if (parent == nullptr) continue;  // Not admitted.
+      PageCache::prepare_links(*parent, kChildren);
+    }
+    const ChildPointer wanted = page_at(first + 1 + index);
+    Frame* child = cache.find(wanted);
+    if (const FrameLink link = PageCache::linked(*parent, index); link.frame != nullptr) {
+      ASSERT_EQ(link.frame, child);
+      ASSERT_EQ(link.data, child->data);
+      ++followed;
+    } else if (child != nullptr) {
+      PageCache::link(*parent, index, *child);
+    }
+    if (child == nullptr) add(cache, wanted);
+    if (random.one_in(50)) cache.forget(random.one_in(5) ? page_at(first) : wanted);
+  }
+  EXPECT_GT(followed, 10'000U);
+}
+
 }  // namespace
 }  // namespace penstock::btree

@@ -63,7 +63,10 @@ AppliedPosition PageStore::older_applied() const noexcept { return impl_->older_
 Status PageStore::passed_over() const noexcept { return impl_->passed_over(); }
 
 PageRef PageStore::find_cached(const ChildPointer& pointer) noexcept { return impl_->find_cached(pointer); }
-std::span<const std::byte> PageStore::look_at(const ChildPointer& pointer) noexcept { return impl_->look_at(pointer); }
+PageRef PageStore::find_leaf(const ChildPointer& root, Bytes key) noexcept { return impl_->find_leaf(root, key); }
+std::span<const std::byte> PageStore::look_at_leaf(const ChildPointer& root, Bytes key) noexcept {
+  return impl_->look_at_leaf(root, key);
+}
 PageRef PageStore::peek_cached(const ChildPointer& pointer) noexcept { return impl_->peek_cached(pointer); }
 void PageStore::prefetch(std::span<const ChildPointer> pages, FamilyId family, std::deque<PageRef>& references) {
   impl_->prefetch(pages, family, references);

@@ -135,9 +135,12 @@ class PageStore {
   PageRef find_cached(const ChildPointer& pointer) noexcept;
   /// The same for those whose use says nothing about what readers want: merges, backups, verification.
   PageRef peek_cached(const ChildPointer& pointer) noexcept;
-  /// The page's bytes if it is in memory, good as long as nothing runs on the shard's reactor: for borrowers
-  /// (reactor/borrow_gate.h), several at once. Nothing is pinned; that it was used is noted.
-  std::span<const std::byte> look_at(const ChildPointer& pointer) noexcept;
+  /// The leaf of the tree below `root` whose range holds `key`, if it and all above it are in memory and of the levels they
+  /// should be; else an empty reference. Never suspends, allocates or enters the kernel.
+  PageRef find_leaf(const ChildPointer& root, Bytes key) noexcept;
+  /// That leaf's bytes, good as long as nothing runs on the shard's reactor: for borrowers (reactor/borrow_gate.h), several at
+  /// once. Nothing is pinned; that the pages were used is noted.
+  std::span<const std::byte> look_at_leaf(const ChildPointer& root, Bytes key) noexcept;
   /// From memory or from disk; concurrent reads of one page share the I/O. Errors: corruption (file, block), io_error.
   /// `admit` false (merges, backups, verification): a page that was not in memory leaves it again with its last reference.
   Task<Result<PageRef>> read_page(ChildPointer pointer, FamilyId family, bool admit = true);

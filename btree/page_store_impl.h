@@ -1,5 +1,5 @@
 // What a PageStore is made of. Shared by the files that implement it: page_store.cc (front), store_open.cc, store_pass.cc,
-// store_read.cc, extent.cc.
+// store_read.cc, descent.cc, extent.cc.
 //
 // Invariants, beside those of page_store.h:
 //   Impl-I1 The table copy written for a file is one that neither slot names.
@@ -27,6 +27,9 @@ namespace penstock::btree {
 std::string super_path(const std::string& directory);
 std::string page_file_path(const std::string& directory, std::uint16_t number);
 
+/// For a frame whose page has just come: room for its links if it is an inner page's.
+void prepare_links(Frame& frame);
+
 class PageStore::Impl {
  public:
   Impl(reactor::Reactor& reactor, PageStoreOptions options);
@@ -39,10 +42,13 @@ class PageStore::Impl {
   // --- store_read.cc ---
   PageRef find_cached(const ChildPointer& pointer) noexcept;
   PageRef peek_cached(const ChildPointer& pointer) noexcept;
-  std::span<const std::byte> look_at(const ChildPointer& pointer) noexcept;
   Task<Result<PageRef>> read_page(ChildPointer pointer, FamilyId family, bool admit);
   void prefetch(std::span<const ChildPointer> pages, FamilyId family, std::deque<PageRef>& references);
   Task<Result<std::vector<Candidate>>> list_zone(Address zone);
+
+  // --- descent.cc ---
+  PageRef find_leaf(const ChildPointer& root, Bytes key) noexcept;
+  std::span<const std::byte> look_at_leaf(const ChildPointer& root, Bytes key) noexcept;
 
   // --- extent.cc ---
   Task<Result<std::string>> read_extent(ExtentPointer pointer, FamilyId family);
@@ -84,6 +90,8 @@ class PageStore::Impl {
   // Reading.
   Task<Result<PageRef>> load_page(ChildPointer pointer, FamilyId family, bool admit);
   bool is_possible(const ChildPointer& pointer) const noexcept;
+  template <bool kIsBorrowed>
+  Frame* descend(const ChildPointer& root, Bytes key) noexcept;
   struct Loading {
     Frame* frame;
     ChildPointer pointer;

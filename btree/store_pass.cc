@@ -213,6 +213,7 @@ Result<ChildPointer> PageStore::Impl::put_page(std::span<std::byte> page, std::u
   Frame* frame = cache_.insert_successor(pointer, *predecessor);
   if (frame == nullptr) return pointer;
   std::memcpy(frame->data, page.data(), page.size());
+  prepare_links(*frame);
   PageCache::unpin(*frame);
   admitted_.push_back(pointer);
   return pointer;

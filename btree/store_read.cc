@@ -30,13 +30,6 @@ PageRef PageStore::Impl::find_cached(const ChildPointer& pointer) noexcept {
   return PageRef(frame);
 }
 
-std::span<const std::byte> PageStore::Impl::look_at(const ChildPointer& pointer) noexcept {
-  Frame* frame = cache_.find(pointer);
-  if (frame == nullptr || frame->is_loading) return {};
-  PageCache::note_use_shared(*frame);
-  return frame->bytes();
-}
-
 PageRef PageStore::Impl::peek_cached(const ChildPointer& pointer) noexcept {
   Frame* frame = cache_.find(pointer);
   return frame == nullptr || frame->is_loading ? PageRef() : PageRef(frame);
@@ -90,7 +83,11 @@ void PageStore::Impl::end_loading(Frame* frame, Status status) {
   frame->pending.reset();
   frame->is_loading = false;
   pending->status = status;
-  if (!status.is_ok()) cache_.forget(*frame);
+  if (status.is_ok()) {
+    if (frame->is_hashed) prepare_links(*frame);
+  } else {
+    cache_.forget(*frame);
+  }
   pending->done.notify_all();
 }
 

@@ -186,7 +186,7 @@ inline Task<Status> compare_lookup(Forest* forest, std::string key) {
   if (found->has_value() && expected != forest->model.end() && !(*found)->extent.has_value()) {
     EXPECT_EQ((*found)->value, expected->second);
   }
-  const CachedFind cached = find_cached(*forest->store, forest->root, kForestFamily, key);
+  const CachedFind cached = find_cached(*forest->store, forest->root, key);
   if (cached.complete) {
     EXPECT_EQ(cached.found.has_value(), found->has_value());
   }

@@ -22,60 +22,35 @@ std::optional<Found> find_in_leaf(const NodeView& node, PageRef page, Bytes key)
   return found;
 }
 
-/// A child's level is its parent's less one: so a descent ends, whatever the pages say.
-class LevelCheck {
- public:
-  bool accepts(const NodeView& node) noexcept {
-    const bool is_expected = expected_ == kTreeDepthMax || node.level() == expected_;
-    expected_ = static_cast<std::uint8_t>(node.level() - 1);
-    return is_expected;
-  }
-
- private:
-  std::uint8_t expected_ = kTreeDepthMax;  // The root's may be any.
-};
-
 }  // namespace
 
-CachedFind find_cached(PageStore& store, const ChildPointer& root, FamilyId /*family*/, Bytes key) {
+CachedFind find_cached(PageStore& store, const ChildPointer& root, Bytes key) {
   CachedFind result;
   if (root.is_null()) {
     result.complete = true;
     return result;
   }
-  ChildPointer pointer = root;
-  LevelCheck levels;
-  while (true) {
-    PageRef page = store.find_cached(pointer);
-    if (!page) return result;
-    const NodeView node(page.bytes());
-    if (!levels.accepts(node)) return result;  // find() says what is wrong.
-    if (node.is_leaf()) {
-      result.complete = true;
-      result.found = find_in_leaf(node, std::move(page), key);
-      return result;
-    }
-    pointer = node.child(node.child_index(key));
-  }
+  PageRef leaf = store.find_leaf(root, key);
+  if (!leaf) return result;
+  result.complete = true;
+  const NodeView node(leaf.bytes());
+  result.found = find_in_leaf(node, std::move(leaf), key);
+  return result;
 }
 
 BorrowedFind find_borrowed(PageStore& store, const ChildPointer& root, Bytes key) {
   BorrowedFind result;
-  ChildPointer pointer = root;
-  LevelCheck levels;
-  while (!pointer.is_null()) {
-    const std::span<const std::byte> page = store.look_at(pointer);
-    if (page.empty()) return result;
-    const NodeView node(page);
-    if (!levels.accepts(node)) return result;
-    if (node.is_leaf()) {
-      const NodeView::Position position = node.lower_bound(key);
-      if (!position.equal) break;
-      if ((node.cell_flags(position.index) & kCellExtent) != 0) return result;
-      result.value = node.payload(position.index);
-      break;
-    }
-    pointer = node.child(node.child_index(key));
+  if (root.is_null()) {
+    result.complete = true;
+    return result;
+  }
+  const std::span<const std::byte> leaf = store.look_at_leaf(root, key);
+  if (leaf.empty()) return result;
+  const NodeView node(leaf);
+  const NodeView::Position position = node.lower_bound(key);
+  if (position.equal) {
+    if ((node.cell_flags(position.index) & kCellExtent) != 0) return result;
+    result.value = node.payload(position.index);
   }
   result.complete = true;
   return result;

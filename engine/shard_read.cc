@@ -35,7 +35,7 @@ ShardEngine::Located ShardEngine::locate(const FamilyState& family, Bytes key) c
   if (std::optional<Located> found = locate_in_memtables(family, key)) {
     return std::move(*found);
   }
-  btree::CachedFind cached = btree::find_cached(*store_, flusher_->root_of(family.id), family.id, key);
+  btree::CachedFind cached = btree::find_cached(*store_, flusher_->root_of(family.id), key);
   if (!cached.complete || (cached.found.has_value() && cached.found->extent.has_value())) {
     return {.answer = Answer::kUnknown, .value = {}, .page = {}};
   }
