@@ -16,7 +16,7 @@ constexpr std::size_t kLineBytes = 64;
 /// Header and slots of a leaf of 4 KiB with values of 100 bytes.
 constexpr std::size_t kLinesAhead = 5;
 
-void fetch_ahead(const FrameLink& link) noexcept {
+void fetch_lines(const FrameLink& link) noexcept {
   __builtin_prefetch(link.frame, 1);
   for (std::size_t line = 0; line < kLinesAhead; ++line) __builtin_prefetch(link.data + (line * kLineBytes));
 }
@@ -29,16 +29,15 @@ void prepare_links(Frame& frame) {
 }
 
 /// The frame of the leaf; null if a page on the way is missing, or not of the level it should be: find() says what is wrong.
-/// Borrowers change nothing but use counts, each in one access.
-template <bool kIsBorrowed>
+/// kFetch: null, and a leaf that is linked is on its way.
+template <PageStore::Impl::Walk kWalk>
 Frame* PageStore::Impl::descend(const ChildPointer& root, Bytes key) noexcept {
   Frame* frame = cache_.find(root);
   if (frame == nullptr || frame->is_loading) return nullptr;
   LevelCheck levels;
   while (true) {
-    if constexpr (kIsBorrowed) {
-      PageCache::note_use_shared(*frame);
-    } else {
+    if constexpr (kWalk == Walk::kBorrow) PageCache::note_use_shared(*frame);
+    if constexpr (kWalk == Walk::kFind) {
       PageCache::note_use(*frame);
       ++counters_.cache_hits;
     }
@@ -47,22 +46,28 @@ Frame* PageStore::Impl::descend(const ChildPointer& root, Bytes key) noexcept {
     if (node.is_leaf()) return frame;
     const std::uint32_t index = node.child_index(key);
     if (const FrameLink link = PageCache::linked(*frame, index); link.frame != nullptr) {
-      fetch_ahead(link);
+      fetch_lines(link);
+      if (kWalk == Walk::kFetch && node.level() == 1) return nullptr;
       frame = link.frame;
       continue;
     }
+    if constexpr (kWalk == Walk::kFetch) return nullptr;
     Frame* child = cache_.find(node.child(index));
     if (child == nullptr || child->is_loading) return nullptr;
-    if constexpr (!kIsBorrowed) PageCache::link(*frame, index, *child);
+    if constexpr (kWalk == Walk::kFind) PageCache::link(*frame, index, *child);
     frame = child;
   }
 }
 
-PageRef PageStore::Impl::find_leaf(const ChildPointer& root, Bytes key) noexcept { return PageRef(descend<false>(root, key)); }
+PageRef PageStore::Impl::find_leaf(const ChildPointer& root, Bytes key) noexcept {
+  return PageRef(descend<Walk::kFind>(root, key));
+}
 
 std::span<const std::byte> PageStore::Impl::look_at_leaf(const ChildPointer& root, Bytes key) noexcept {
-  const Frame* leaf = descend<true>(root, key);
+  const Frame* leaf = descend<Walk::kBorrow>(root, key);
   return leaf == nullptr ? std::span<const std::byte>() : leaf->bytes();
 }
+
+void PageStore::Impl::fetch_leaf(const ChildPointer& root, Bytes key) noexcept { descend<Walk::kFetch>(root, key); }
 
 }  // namespace penstock::btree

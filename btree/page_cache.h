@@ -59,8 +59,8 @@ struct alignas(64) Frame {  // What a look-up reads is in the first line.
   Queue queue = Queue::kNone;
   bool is_hashed : 1 = false;
   bool is_loading : 1 = false;
-  bool is_passing : 1 = false;   ///< Not admitted: dropped at its last unpin.
-  bool is_replaced : 1 = false;  ///< The pass wrote a successor: first to go.
+  bool is_passing : 1 = false;         ///< Not admitted: dropped at its last unpin.
+  bool is_replaced : 1 = false;        ///< The pass wrote a successor: first to go.
   std::unique_ptr<FrameLink[]> links;  ///< Of an inner page that is found and loaded: one a child.
   FrameLink* linked_by = nullptr;      ///< The link that names this frame.
   Frame* previous = nullptr;

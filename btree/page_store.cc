@@ -67,6 +67,7 @@ PageRef PageStore::find_leaf(const ChildPointer& root, Bytes key) noexcept { ret
 std::span<const std::byte> PageStore::look_at_leaf(const ChildPointer& root, Bytes key) noexcept {
   return impl_->look_at_leaf(root, key);
 }
+void PageStore::fetch_leaf(const ChildPointer& root, Bytes key) noexcept { impl_->fetch_leaf(root, key); }
 PageRef PageStore::peek_cached(const ChildPointer& pointer) noexcept { return impl_->peek_cached(pointer); }
 void PageStore::prefetch(std::span<const ChildPointer> pages, FamilyId family, std::deque<PageRef>& references) {
   impl_->prefetch(pages, family, references);

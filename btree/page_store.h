@@ -141,6 +141,8 @@ class PageStore {
   /// That leaf's bytes, good as long as nothing runs on the shard's reactor: for borrowers (reactor/borrow_gate.h), several at
   /// once. Nothing is pinned; that the pages were used is noted.
   std::span<const std::byte> look_at_leaf(const ChildPointer& root, Bytes key) noexcept;
+  /// A hint that find_leaf() will be called soon: the leaf is brought into the processor's cache meanwhile, if it is in memory.
+  void fetch_leaf(const ChildPointer& root, Bytes key) noexcept;
   /// From memory or from disk; concurrent reads of one page share the I/O. Errors: corruption (file, block), io_error.
   /// `admit` false (merges, backups, verification): a page that was not in memory leaves it again with its last reference.
   Task<Result<PageRef>> read_page(ChildPointer pointer, FamilyId family, bool admit = true);

@@ -49,6 +49,7 @@ class PageStore::Impl {
   // --- descent.cc ---
   PageRef find_leaf(const ChildPointer& root, Bytes key) noexcept;
   std::span<const std::byte> look_at_leaf(const ChildPointer& root, Bytes key) noexcept;
+  void fetch_leaf(const ChildPointer& root, Bytes key) noexcept;
 
   // --- extent.cc ---
   Task<Result<std::string>> read_extent(ExtentPointer pointer, FamilyId family);
@@ -90,7 +91,10 @@ class PageStore::Impl {
   // Reading.
   Task<Result<PageRef>> load_page(ChildPointer pointer, FamilyId family, bool admit);
   bool is_possible(const ChildPointer& pointer) const noexcept;
-  template <bool kIsBorrowed>
+  /// Who walks: the shard's reactor, which makes links; a borrower, who changes nothing but use counts, each in one access; a
+  /// reactor that will come this way soon and changes nothing at all.
+  enum class Walk : std::uint8_t { kFind, kBorrow, kFetch };
+  template <Walk kWalk>
   Frame* descend(const ChildPointer& root, Bytes key) noexcept;
   struct Loading {
     Frame* frame;

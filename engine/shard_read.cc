@@ -105,6 +105,10 @@ std::optional<Result<PinnedValue>> ShardEngine::get_cached(const FamilyState& fa
   return pinned;
 }
 
+void ShardEngine::fetch_ahead(const FamilyState& family, Bytes key) const noexcept {
+  store_->fetch_leaf(flusher_->root_of(family.id), key);
+}
+
 Task<Result<std::string>> ShardEngine::get(const FamilyState& family, Bytes key) {
   if (std::optional<Result<std::string>> answer = try_get(family, key)) {
     co_return std::move(*answer);
