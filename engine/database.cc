@@ -232,7 +232,14 @@ std::optional<Result<std::string>> borrow_get(const DatabaseCore& core, ShardEng
   if (!core.settings().options.borrowed_reads || reactor::Reactor::current() != nullptr || !gate.try_borrow()) {
     return std::nullopt;
   }
-  std::optional<Result<std::string>> answer = shard.get_borrowed(family.state(), key);
+  std::optional<Result<std::string>> answer;
+  if (const std::optional<Result<Bytes>> found = shard.get_borrowed(family.state(), key)) {
+    if (found->has_value()) {
+      answer = std::string(**found);
+    } else {
+      answer = std::unexpected(found->error());
+    }
+  }
   gate.give_back();
   return answer;
 }

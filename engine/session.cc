@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,8 +18,12 @@ namespace {
 
 /// Of a shard's inbox, for a get beside its key.
 constexpr std::int64_t kGetCredit = 256;
-/// Gets of a message whose pages are on their way together: few enough to stay in the first cache.
+/// Gets of a message whose pages are on their way together (a turn): few enough to stay in the first cache.
 constexpr std::size_t kGetsFetchedAhead = 8;
+
+Result<Bytes> value_in(const Result<PinnedValue>& found) {
+  return found.has_value() ? Result<Bytes>(found->value()) : std::unexpected(found.error());
+}
 
 }  // namespace
 
@@ -48,6 +53,7 @@ class Session::Impl {
     std::uint64_t value_offset = 0;
     std::uint64_t value_bytes = 0;
     Status status;
+    bool is_answered = false;
   };
   /// What the gets of one shard in a batch take of its inbox.
   struct Share {
@@ -65,6 +71,8 @@ class Session::Impl {
     void add(const Family& family, Bytes key, ShardId shard, std::uint64_t token);
     /// False: every get of it is answered by a refusal.
     bool accept();
+    /// Answers what is in memory if the reactor sleeps, on this thread. True: that was all.
+    bool answer_borrowed();
     void release();
     void clear() noexcept;
 
@@ -77,9 +85,11 @@ class Session::Impl {
 
    private:
     static Task<> read(GetBatch* self, std::uint32_t index);
-    void fetch_ahead(std::size_t begin) const;
-    void answer(Request& request, Bytes value);
+    std::span<Request> turn_at(std::size_t begin);
+    void fetch_ahead(std::size_t begin);
+    void answer(Request& request, const Result<Bytes>& value);
     void end_one();
+    static constexpr bool is_open(const Request& request) noexcept { return !request.is_answered && request.status.is_ok(); }
     Bytes key_of(const Request& request) const noexcept { return Bytes(keys).substr(request.key_offset, request.key_bytes); }
 
     Impl& session_;
@@ -184,6 +194,10 @@ void Session::Impl::send(std::unique_ptr<GetBatch>& batch) {
     complete(*batch.release());
     return;
   }
+  if (core_->settings().options.borrowed_reads && batch->answer_borrowed()) {
+    complete(*batch.release());
+    return;
+  }
   reactor::Reactor& reactor = core_->part_of(batch->requests.front().shard).reactor();
   reactor.post(*batch.release());
 }
@@ -265,6 +279,31 @@ bool Session::Impl::GetBatch::accept() {
   return is_any_accepted;
 }
 
+/// In short turns: a reactor that wakes waits for the borrowers.
+bool Session::Impl::GetBatch::answer_borrowed() {
+  reactor::BorrowGate& gate = session_.core_->part_of(requests.front().shard).reactor().gate();
+  bool is_all_answered = true;
+  for (std::size_t begin = 0; begin < requests.size(); begin += kGetsFetchedAhead) {
+    if (reactor::Reactor::current() != nullptr || !gate.try_borrow()) {
+      return false;
+    }
+    fetch_ahead(begin);
+    for (Request& request : turn_at(begin)) {
+      if (!is_open(request)) {
+        continue;
+      }
+      const detail::ShardEngine& shard = session_.core_->shard(request.shard);
+      if (const std::optional<Result<Bytes>> found = shard.get_borrowed(*request.family, key_of(request))) {
+        answer(request, *found);
+      } else {
+        is_all_answered = false;
+      }
+    }
+    gate.give_back();
+  }
+  return is_all_answered;
+}
+
 void Session::Impl::GetBatch::release() {
   for (const Share& share : shares) {
     if (share.is_accepted) {
@@ -284,51 +323,57 @@ void Session::Impl::GetBatch::clear() noexcept {
 // --- On a reactor ---
 
 void Session::Impl::GetBatch::run() {
-  unanswered_ = requests.size() + 1;  // One for this loop.
-  for (std::uint32_t index = 0; index < requests.size(); ++index) {
-    Request& request = requests[index];
-    if (index % kGetsFetchedAhead == 0) {
-      fetch_ahead(index);
+  unanswered_ = 1;  // For this loop.
+  for (std::size_t begin = 0; begin < requests.size(); begin += kGetsFetchedAhead) {
+    fetch_ahead(begin);
+    for (Request& request : turn_at(begin)) {
+      if (!is_open(request)) {
+        continue;
+      }
+      detail::ShardEngine& shard = session_.core_->shard(request.shard);
+      if (const auto found = shard.get_cached(*request.family, key_of(request))) {
+        answer(request, value_in(*found));
+      } else {
+        ++unanswered_;
+        shard.part().tasks().spawn(&GetBatch::read, this, static_cast<std::uint32_t>(&request - requests.data()));
+      }
     }
-    if (!request.status.is_ok()) {
-      end_one();
-      continue;
-    }
-    detail::ShardEngine& shard = session_.core_->shard(request.shard);
-    const std::optional<Result<PinnedValue>> found = shard.get_cached(*request.family, key_of(request));
-    if (!found.has_value()) {
-      shard.part().tasks().spawn(&GetBatch::read, this, index);
-      continue;
-    }
-    request.status = found->has_value() ? Status() : found->error();
-    answer(request, found->has_value() ? (*found)->value() : Bytes());
   }
   end_one();
-}
-
-/// The pages of the next gets come side by side from memory, not one after the other.
-void Session::Impl::GetBatch::fetch_ahead(std::size_t begin) const {
-  for (std::size_t index = begin; index < std::min(begin + kGetsFetchedAhead, requests.size()); ++index) {
-    const Request& request = requests[index];
-    if (request.status.is_ok()) {
-      session_.core_->shard(request.shard).fetch_ahead(*request.family, key_of(request));
-    }
-  }
 }
 
 Task<> Session::Impl::GetBatch::read(GetBatch* self, std::uint32_t index) {
   Request& request = self->requests[index];
   detail::ShardEngine& shard = self->session_.core_->shard(request.shard);
   const Result<PinnedValue> found = co_await shard.get_pinned(*request.family, self->key_of(request));
-  request.status = found.has_value() ? Status() : found.error();
-  self->answer(request, found.has_value() ? found->value() : Bytes());
+  self->answer(request, value_in(found));
+  self->end_one();
 }
 
-void Session::Impl::GetBatch::answer(Request& request, Bytes value) {
+// --- On either ---
+
+std::span<Session::Impl::Request> Session::Impl::GetBatch::turn_at(std::size_t begin) {
+  return std::span(requests).subspan(begin, std::min(kGetsFetchedAhead, requests.size() - begin));
+}
+
+/// The pages of a turn's gets come side by side from memory, not one after the other.
+void Session::Impl::GetBatch::fetch_ahead(std::size_t begin) {
+  for (const Request& request : turn_at(begin)) {
+    if (is_open(request)) {
+      session_.core_->shard(request.shard).fetch_ahead(*request.family, key_of(request));
+    }
+  }
+}
+
+void Session::Impl::GetBatch::answer(Request& request, const Result<Bytes>& value) {
+  request.is_answered = true;
+  if (!value.has_value()) {
+    request.status = value.error();
+    return;
+  }
   request.value_offset = values.size();
-  request.value_bytes = value.size();
-  values.append(value);
-  end_one();
+  request.value_bytes = value->size();
+  values.append(*value);
 }
 
 void Session::Impl::GetBatch::end_one() {

@@ -71,10 +71,11 @@ class ShardEngine {
   // --- reading (engine/shard_read.cc) ---
   /// The answer if it can be given from memory.
   std::optional<Result<std::string>> try_get(const FamilyState& family, Bytes key);
-  /// The same for a thread that has borrowed the reactor (reactor/borrow_gate.h), several at once.
-  std::optional<Result<std::string>> get_borrowed(const FamilyState& family, Bytes key) const;
+  /// The same for a thread that has borrowed the reactor (reactor/borrow_gate.h), several at once. The value is good until the
+  /// thread gives back.
+  std::optional<Result<Bytes>> get_borrowed(const FamilyState& family, Bytes key) const;
   std::optional<Result<PinnedValue>> get_cached(const FamilyState& family, Bytes key);
-  /// A hint that get_cached() of this key comes soon: what it will read is asked for from memory now.
+  /// A hint that get_cached() or get_borrowed() of this key comes soon: what it will read is asked for from memory now.
   void fetch_ahead(const FamilyState& family, Bytes key) const noexcept;
   Task<Result<std::string>> get(const FamilyState& family, Bytes key);
   Task<Result<PinnedValue>> get_pinned(const FamilyState& family, Bytes key);

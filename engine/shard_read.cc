@@ -66,13 +66,13 @@ std::optional<Result<std::string>> ShardEngine::try_get(const FamilyState& famil
   return std::string(located.value);
 }
 
-std::optional<Result<std::string>> ShardEngine::get_borrowed(const FamilyState& family, Bytes key) const {
+std::optional<Result<Bytes>> ShardEngine::get_borrowed(const FamilyState& family, Bytes key) const {
   gets_borrowed_.fetch_add(1, std::memory_order_relaxed);
   if (const std::optional<Located> located = locate_in_memtables(family, key)) {
     if (located->answer != Located::Answer::kInMemtable) {
       return std::unexpected(absence(family, located->answer));
     }
-    return std::string(located->value);
+    return located->value;
   }
   const btree::BorrowedFind found = btree::find_borrowed(*store_, flusher_->root_of(family.id), key);
   if (!found.complete) {
@@ -81,7 +81,7 @@ std::optional<Result<std::string>> ShardEngine::get_borrowed(const FamilyState& 
   if (!found.value.has_value()) {
     return std::unexpected(Status(Code::kNotFound));
   }
-  return std::string(*found.value);
+  return *found.value;
 }
 
 std::optional<Result<PinnedValue>> ShardEngine::get_cached(const FamilyState& family, Bytes key) {
