@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Compares Penstock with RocksDB on the same machine, data, batches and durability; also times recovery after a kill.
+"""Compares Penstock with its peers on the same machine, data, batches and durability; also times recovery after a kill.
 
   bench/compare.py [workload ...] [--rounds N] [--build build/release] [--dir DIR] [--sync 0|1] [--json FILE]
 
-Workloads: manifold, fillrandom, recovery (Penstock alone); default: all. Rounds are interleaved, ours and theirs in turn and with the
-first one changing, so that a busy disk or neighbour meets both. Prints medians, the spread (least and most) and the ratio of the
-medians. Databases are made in DIR/ours and DIR/theirs and stay there; penstock-bench and RocksDB each remove only a database of their
-own.
+Workloads: manifold, fillrandom, overwrite, commit, readrandom, recovery (Penstock alone); default: manifold, fillrandom, recovery.
+Rounds are interleaved, ours and theirs in turn and with the first one changing, so that a busy disk or neighbour meets both. Prints
+medians, the spread (least and most) and the ratios of medians. Databases are made in DIR/ours and DIR/<peer> and stay there; every
+program removes only a database of its own.
 """
 
 import argparse
@@ -19,10 +19,31 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 JOBS = ROOT / "bench/jobs"
-JOB_FILES = {"manifold": "manifold-cf.ini", "fillrandom": "fillrandom.ini", "recovery": "recovery.ini"}
-MEMORY = {"manifold": 0, "fillrandom": 1 << 30}  # memory_limit of the job file: the peer's memtables get the same share.
-# As many threads there as batches in flight here (clients x iodepth of the job file): RocksDB groups the commits of waiting threads.
-PEER_CLIENTS = {"manifold": 8, "fillrandom": 32}
+JOB_FILES = {"manifold": "manifold-cf.ini", "fillrandom": "fillrandom.ini", "overwrite": "overwrite.ini", "commit": "commit.ini",
+             "readrandom": "readrandom.ini", "recovery": "recovery.ini"}
+# What the peers run: name, program, its arguments. As many threads as batches in flight here (clients x iodepth of the job file):
+# RocksDB groups the commits of waiting threads. --memory is memory_limit of the job file.
+KEYS = {"fillrandom": 5 << 20, "overwrite": 2 << 20, "commit": 1 << 20, "readrandom": 5 << 20}
+PEERS = {
+    "manifold": [("rocksdb", "rocksdb_peer", ["manifold", "--clients", 8])],
+    "fillrandom": [("rocksdb", "rocksdb_peer", ["fillrandom", "--clients", 32, "--memory", 1 << 30])],
+    "overwrite": [("rocksdb", "rocksdb_peer", ["overwrite", "--clients", 32, "--memory", 256 << 20, "--operations", 4 << 20])],
+    "commit": [("bare loop", "bare_loop", [])] +
+              [(f"rocksdb-{clients}", "rocksdb_peer", ["commit", "--clients", clients]) for clients in (1, 8, 64, 256)],
+    "readrandom": [("lmdb", "lmdb_peer", ["--clients", 2]), ("rocksdb", "rocksdb_peer", ["readrandom", "--clients", 2])],
+}
+# Ours, theirs, of each workload.
+RATIOS = {
+    "manifold": [("manifold-cf", "rocksdb")],
+    "fillrandom": [("fillrandom", "rocksdb")],
+    "overwrite": [("overwrite", "rocksdb"), ("overwrite, bytes written", "rocksdb, bytes written")],
+    "commit": [("commit-1", "bare loop"), ("commit-1-dsync", "bare loop"), ("commit-1-on-shard", "bare loop"),
+               ("commit-1-on-shard-dsync", "bare loop"), ("commit-1", "rocksdb-1"), ("commit-8", "rocksdb-8"), ("commit-64", "rocksdb-64"),
+               ("commit-256", "rocksdb-256"), ("commit-2x128", "rocksdb-256")],
+    "readrandom": [("readrandom-on-shard", "lmdb"), ("readrandom-session", "lmdb"), ("readrandom-waiting", "lmdb"),
+                   ("readrandom-waiting", "rocksdb")],
+}
+WITH_BYTES = ("fillrandom", "overwrite")
 
 
 class Failed(Exception):
@@ -36,46 +57,63 @@ def run(command):
     return result.stdout
 
 
-def run_ours(options, workload):
-    """Runs the job and returns its JSON."""
+def run_jobs(options, workload):
+    """Runs a job file and returns its jobs' JSON."""
     with tempfile.NamedTemporaryFile(suffix=".json") as report:
         command = [options.build / "bin/penstock-bench", JOBS / JOB_FILES[workload], "--dir", options.dir / "ours", "--eta", "never",
                    "--json", report.name, "--set", f"durability={'sync' if options.sync else 'written'}"]
-        if workload == "fillrandom" and options.keys:
+        if workload in KEYS and options.keys:
             command += ["--set", f"keys={options.keys}"]
         for setting in options.set:
             command += ["--set", setting]
         run(command)
-        return json.loads(pathlib.Path(report.name).read_text(encoding="utf-8"))["jobs"][0]
+        return json.loads(pathlib.Path(report.name).read_text(encoding="utf-8"))["jobs"]
 
 
-def run_peer(options, workload):
-    command = [options.build / "bin/rocksdb_peer", workload, "--dir", options.dir / "theirs", "--sync", options.sync,
-               "--clients", PEER_CLIENTS[workload]]
-    if MEMORY[workload]:
-        command += ["--memory", MEMORY[workload]]
-    if workload == "fillrandom" and options.keys:
-        command += ["--keys", options.keys]
-    return json.loads(run(command).splitlines()[-1])
+def run_ours(options, workload):
+    """{figure: value} of one round."""
+    figures = {}
+    for job in run_jobs(options, workload):
+        figures[job["jobname"]] = job["ops_per_second"]
+        if workload in WITH_BYTES:
+            figures[f"{job['jobname']}, bytes written"] = job["system"]["written_bytes"] / job["user_bytes"]
+    return figures
+
+
+def run_peers(options, workload):
+    figures = {}
+    for name, program, arguments in PEERS[workload]:
+        command = [options.build / "bin" / program, *arguments, "--dir", options.dir / program]
+        if program == "rocksdb_peer":
+            command += ["--sync", options.sync]
+        if workload in KEYS and program != "bare_loop":
+            command += ["--keys", options.keys or KEYS[workload]]
+        result = json.loads(run(command).splitlines()[-1])
+        if program == "bare_loop":
+            result = result["direct"]
+        figures[name] = result["ops_per_second"]
+        if workload in WITH_BYTES:
+            figures[f"{name}, bytes written"] = result["written_bytes"] / (result["operations"] * 116)
+    return figures
 
 
 def compare(options, workload):
-    """Returns {"ours": [ops/s ...], "theirs": [...]}, one of each per round."""
-    runners = {"ours": run_ours, "theirs": run_peer}
-    figures = {name: [] for name in runners}
+    """{figure: [value of each round]} of both sides."""
+    figures = {}
     for number in range(options.rounds):
-        order = list(runners) if number % 2 == 0 else list(runners)[::-1]
-        for name in order:
-            figures[name].append(runners[name](options, workload)["ops_per_second"])
-        print(f"{workload}: round {number + 1}: " + ", ".join(f"{name} {amount(figures[name][-1])} ops/s" for name in runners),
+        for runner in (run_ours, run_peers) if number % 2 == 0 else (run_peers, run_ours):
+            for name, value in runner(options, workload).items():
+                figures.setdefault(name, []).append(value)
+        print(f"{workload}: round {number + 1}: " + ", ".join(f"{name} {amount(values[-1])}" for name, values in figures.items()),
               file=sys.stderr)
     return figures
 
 
 def measure_recovery(options):
-    rounds = [run_ours(options, "recovery")["recovery"] for _ in range(options.rounds)]
-    return {"bytes_per_second": [each["bytes_per_second"] for each in rounds], "open_seconds": [each["open_ns"] / 1e9 for each in rounds],
-            "log_bytes": [each["log_bytes"] for each in rounds]}
+    rounds = [run_jobs(options, "recovery")[0]["recovery"] for _ in range(options.rounds)]
+    return {"replay, MiB/s": [each["bytes_per_second"] / (1 << 20) for each in rounds],
+            "open, seconds": [each["open_ns"] / 1e9 for each in rounds],
+            "log, MiB": [each["log_bytes"] / (1 << 20) for each in rounds]}
 
 
 def amount(value):
@@ -85,33 +123,28 @@ def amount(value):
     return f"{value:.3g}"
 
 
-def spread(values):
-    return f"median {amount(statistics.median(values))} (least {amount(min(values))}, most {amount(max(values))})"
-
-
 def report(workload, figures):
-    if workload == "recovery":
-        speed = [value / (1 << 20) for value in figures["bytes_per_second"]]
-        return (f"recovery    log {statistics.median(figures['log_bytes']) / (1 << 20):.0f} MiB; replay MiB/s: {spread(speed)}; "
-                f"open, seconds: {spread(figures['open_seconds'])}")
-    ratio = statistics.median(figures["ours"]) / statistics.median(figures["theirs"])
-    return (f"{workload:<11} ours   ops/s: {spread(figures['ours'])}\n"
-            f"{'':<11} theirs ops/s: {spread(figures['theirs'])}\n"
-            f"{'':<11} ratio of medians: {ratio:.2f}")
+    lines = [f"{workload}: operations/s if nothing else is said; bytes written: for each byte of keys and values"]
+    for name, values in figures.items():
+        lines.append(f"  {name:<28} median {amount(statistics.median(values)):>6} (least {amount(min(values))}, most {amount(max(values))})")
+    for ours, theirs in RATIOS.get(workload, []):
+        ratio = statistics.median(figures[ours]) / statistics.median(figures[theirs])
+        lines.append(f"  {ours} / {theirs}: {ratio:.2f}")
+    return "\n".join(lines)
 
 
 def parse_options(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("workloads", nargs="*", metavar="workload", help="manifold, fillrandom, recovery")
+    parser.add_argument("workloads", nargs="*", metavar="workload", help=", ".join(JOB_FILES))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
     parser.add_argument("--dir", type=pathlib.Path, default=ROOT / "build/compare-data")
     parser.add_argument("--sync", type=int, choices=(0, 1), default=1, help="1: on stable storage; 0: handed to the kernel; both sides")
-    parser.add_argument("--keys", type=int, default=0, help="fillrandom: keys, instead of the job file's")
+    parser.add_argument("--keys", type=int, default=0, help="instead of the job file's")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for penstock-bench")
     parser.add_argument("--json", type=pathlib.Path, help="write all figures there")
     options = parser.parse_args(arguments)
-    options.workloads = options.workloads or list(JOB_FILES)
+    options.workloads = options.workloads or ["manifold", "fillrandom", "recovery"]
     unknown = [workload for workload in options.workloads if workload not in JOB_FILES]
     if unknown or options.rounds < 1:
         parser.error(f"unknown workload {unknown[0]}" if unknown else "--rounds must be at least 1")

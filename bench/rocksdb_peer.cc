@@ -1,14 +1,19 @@
-// RocksDB doing what penstock-bench does in bench/jobs/manifold-cf.ini and fillrandom.ini: the other side of bench/compare.py.
+// RocksDB doing what penstock-bench does in bench/jobs/: the other side of bench/compare.py.
 //
-// The same keys and values (tools/penstock-bench/dataset.h), threads, batches and durability; compression off. `fillrandom`
-// ends when everything is flushed and compacted. The last line is JSON.
+// The same keys and values (tools/penstock-bench/dataset.h), threads, batches and durability; compression off. `fillrandom` and
+// `overwrite` end when everything is flushed and compacted; `readrandom` keeps its database for the next time. The last line is
+// JSON.
 #include <fmt/format.h>
+#include <rocksdb/cache.h>
 #include <rocksdb/db.h>
+#include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
+#include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <atomic>
 #include <barrier>
 #include <cstdio>
 #include <filesystem>
@@ -17,8 +22,10 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "base/random.h"
 #include "tools/penstock-bench/dataset.h"
 #include "tools/penstock-bench/machine.h"
 
@@ -33,6 +40,8 @@ struct PeerOptions {
   std::uint32_t commits = 50;
   std::uint32_t keys = 5 * 1024 * 1024;
   std::uint64_t memory = 0;
+  double seconds = 4;
+  std::uint64_t operations = 0;
   std::uint64_t seed = 1;
 };
 
@@ -113,6 +122,7 @@ std::uint64_t timed(std::uint32_t clients, const std::function<void(std::uint32_
 struct Outcome {
   std::uint64_t operations = 0;
   std::uint64_t elapsed_ns = 0;
+  std::uint64_t written_bytes = 0;  // By this process, to storage.
 };
 
 Outcome run_manifold(const PeerOptions& peer) {
@@ -157,44 +167,172 @@ void settle(rocksdb::DB& database, rocksdb::ColumnFamilyHandle* family) {
   }
 }
 
-Outcome run_fillrandom(const PeerOptions& peer) {
-  constexpr std::uint32_t kBatch = 100;
+// Numbers that a client writes, in batches of 100, each commit on its own.
+constexpr std::uint32_t kBatch = 100;
+using NumberAt = std::function<std::uint32_t(std::uint64_t place)>;
+
+struct Table {
+  rocksdb::DB& database;
+  rocksdb::ColumnFamilyHandle* family;
+  const Dataset& dataset;
+};
+
+// Writes places [0, count), shared among the clients. Returns the time.
+std::uint64_t write_all(const PeerOptions& peer, const Table& table, std::uint64_t count, std::uint32_t version,
+                        const NumberAt& number_at) {
   const std::uint32_t clients = peer.clients == 0 ? 32 : peer.clients;
-  const Dataset dataset(16, 100, peer.seed);
-  const Permutation permutation(peer.keys, peer.seed);
-  Closer opened;
-  open_fresh(peer, 1, opened);
-  rocksdb::ColumnFamilyHandle* const family = opened.families.front();
   rocksdb::WriteOptions write;
   write.sync = peer.sync;
-  const std::uint64_t write_ns = timed(clients, [&](std::uint32_t client) {
-    std::uint64_t place = std::uint64_t{peer.keys} * client / clients;
-    const std::uint64_t end = std::uint64_t{peer.keys} * (client + 1) / clients;
-    std::string key(dataset.key_size(), '\0');
-    std::string value(dataset.value_size(), '\0');
+  return timed(clients, [&](std::uint32_t client) {
+    std::uint64_t place = count * client / clients;
+    const std::uint64_t end = count * (client + 1) / clients;
+    std::string key(table.dataset.key_size(), '\0');
+    std::string value(table.dataset.value_size(), '\0');
     rocksdb::WriteBatch batch;
     while (place < end) {
       batch.Clear();
       for (std::uint32_t at = 0; at < kBatch && place < end; ++at, ++place) {
-        const std::uint32_t number = permutation.at(static_cast<std::uint32_t>(place));
-        dataset.fill_key(number, key.data());
-        dataset.fill_value(0, number, 0, value.data());
-        require(batch.Put(family, key, value), "put");
+        const std::uint32_t number = number_at(place);
+        table.dataset.fill_key(number, key.data());
+        table.dataset.fill_value(0, number, version, value.data());
+        require(batch.Put(table.family, key, value), "put");
       }
-      require(opened.database->Write(write, &batch), "write");
+      require(table.database.Write(write, &batch), "write");
     }
   });
-  const std::uint64_t settle_start_ns = now_ns();
-  settle(*opened.database, family);
-  return {.operations = peer.keys, .elapsed_ns = write_ns + now_ns() - settle_start_ns};
 }
 
+std::uint64_t timed_settle(const Table& table) {
+  const std::uint64_t start_ns = now_ns();
+  settle(table.database, table.family);
+  return now_ns() - start_ns;
+}
+
+Outcome run_fillrandom(const PeerOptions& peer) {
+  const Dataset dataset(16, 100, peer.seed);
+  const Permutation permutation(peer.keys, peer.seed);
+  Closer opened;
+  open_fresh(peer, 1, opened);
+  const Table table{*opened.database, opened.families.front(), dataset};
+  const std::uint64_t written_before = read_process_counters().written_bytes;
+  const std::uint64_t write_ns = write_all(
+      peer, table, peer.keys, 0, [&](std::uint64_t place) { return permutation.at(static_cast<std::uint32_t>(place)); });
+  const std::uint64_t settle_ns = timed_settle(table);
+  return {.operations = peer.keys,
+          .elapsed_ns = write_ns + settle_ns,
+          .written_bytes = read_process_counters().written_bytes - written_before};
+}
+
+// Fills first, without the clock; then as many random overwrites as `operations`.
+Outcome run_overwrite(const PeerOptions& peer) {
+  const Dataset dataset(16, 100, peer.seed);
+  const Permutation permutation(peer.keys, peer.seed);
+  Closer opened;
+  open_fresh(peer, 1, opened);
+  const Table table{*opened.database, opened.families.front(), dataset};
+  write_all(peer, table, peer.keys, 0, [&](std::uint64_t place) { return permutation.at(static_cast<std::uint32_t>(place)); });
+  timed_settle(table);
+  const std::uint64_t written_before = read_process_counters().written_bytes;
+  const std::uint64_t write_ns = write_all(peer, table, peer.operations, 1, [&](std::uint64_t place) {
+    return static_cast<std::uint32_t>(mix_bits(place ^ (peer.seed << 40U)) % peer.keys);
+  });
+  const std::uint64_t settle_ns = timed_settle(table);
+  return {.operations = peer.operations,
+          .elapsed_ns = write_ns + settle_ns,
+          .written_bytes = read_process_counters().written_bytes - written_before};
+}
+
+// Runs `step(client, random)` on every thread for so many seconds.
+Outcome repeat(const PeerOptions& peer, std::uint32_t clients, const std::function<void(std::uint32_t, base::Random&)>& step) {
+  std::atomic<std::uint64_t> operations{0};
+  const std::uint64_t end_ns = now_ns() + static_cast<std::uint64_t>(peer.seconds * 1e9);
+  const std::uint64_t elapsed_ns = timed(clients, [&](std::uint32_t client) {
+    base::Random random(mix_bits(peer.seed + client));
+    std::uint64_t done = 0;
+    for (; now_ns() < end_ns; ++done) {
+      step(client, random);
+    }
+    operations += done;
+  });
+  return {.operations = operations, .elapsed_ns = elapsed_ns};
+}
+
+Outcome run_commit(const PeerOptions& peer) {
+  const Dataset dataset(16, 100, peer.seed);
+  const std::uint32_t clients = peer.clients == 0 ? 1 : peer.clients;
+  Closer opened;
+  open_fresh(peer, 1, opened);
+  rocksdb::WriteOptions write;
+  write.sync = peer.sync;
+  return repeat(peer, clients, [&](std::uint32_t, base::Random& random) {
+    const auto number = static_cast<std::uint32_t>(random.below(peer.keys));
+    std::string key(dataset.key_size(), '\0');
+    std::string value(dataset.value_size(), '\0');
+    dataset.fill_key(number, key.data());
+    dataset.fill_value(0, number, 0, value.data());
+    require(opened.database->Put(write, opened.families.front(), key, value), "put");
+  });
+}
+
+// Everything in the block cache, with the filters that point reads live from.
+rocksdb::Options reading_options(const PeerOptions& peer) {
+  rocksdb::Options options = engine_options(peer);
+  rocksdb::BlockBasedTableOptions tables;
+  tables.block_cache = rocksdb::NewLRUCache(std::max<std::size_t>(peer.memory, std::size_t{2} << 30U));
+  tables.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(tables));
+  options.create_missing_column_families = true;
+  return options;
+}
+
+Outcome run_readrandom(const PeerOptions& peer) {
+  const Dataset dataset(16, 100, peer.seed);
+  const std::string filled_mark = fmt::format("filled with {} keys of seed {}", peer.keys, peer.seed);
+  Closer opened;
+  const rocksdb::Options options = reading_options(peer);
+  require(rocksdb::DB::Open(options, peer.directory, {{rocksdb::kDefaultColumnFamilyName, options}, {"bench-0", options}},
+                            &opened.families, &opened.database),
+          "opening");
+  const Table table{*opened.database, opened.families.back(), dataset};
+  std::string value;
+  if (!opened.database->Get({}, filled_mark, &value).ok()) {
+    write_all(peer, table, peer.keys, 0, [](std::uint64_t place) { return static_cast<std::uint32_t>(place); });
+    timed_settle(table);
+    require(opened.database->Put({}, filled_mark, "1"), "marking the database as filled");
+  }
+  const std::unique_ptr<rocksdb::Iterator> warm(opened.database->NewIterator({}, table.family));
+  for (warm->SeekToFirst(); warm->Valid(); warm->Next()) {
+  }
+  require(warm->status(), "warming the cache");
+  const std::uint32_t clients = peer.clients == 0 ? 2 : peer.clients;
+  return repeat(peer, clients, [&](std::uint32_t, base::Random& random) {
+    const auto number = static_cast<std::uint32_t>(random.below(peer.keys));
+    char key[16];
+    dataset.fill_key(number, key);
+    rocksdb::PinnableSlice found;
+    require(opened.database->Get({}, table.family, {key, sizeof(key)}, &found), "get");
+    if (!dataset.value_version(0, number, found.ToStringView()).has_value()) {
+      throw std::runtime_error("a value is not the one written");
+    }
+  });
+}
+
+using Workload = Outcome (*)(const PeerOptions&);
+constexpr std::pair<const char*, Workload> kWorkloads[] = {{"manifold", run_manifold},
+                                                           {"fillrandom", run_fillrandom},
+                                                           {"overwrite", run_overwrite},
+                                                           {"commit", run_commit},
+                                                           {"readrandom", run_readrandom}};
+
 void run(const PeerOptions& peer) {
-  const Outcome outcome = peer.workload == "manifold" ? run_manifold(peer) : run_fillrandom(peer);
+  const auto* const workload = std::ranges::find(kWorkloads, peer.workload, &std::pair<const char*, Workload>::first);
+  const Outcome outcome = workload->second(peer);
   const double seconds = static_cast<double>(outcome.elapsed_ns) / 1e9;
-  fmt::print("{{\"workload\": \"{}\", \"sync\": {}, \"operations\": {}, \"elapsed_ns\": {}, \"ops_per_second\": {:.0f}}}\n",
-             peer.workload, peer.sync, outcome.operations, outcome.elapsed_ns,
-             static_cast<double>(outcome.operations) / seconds);
+  fmt::print(
+      "{{\"workload\": \"{}\", \"sync\": {}, \"operations\": {}, \"elapsed_ns\": {}, \"written_bytes\": {}, "
+      "\"ops_per_second\": {:.0f}}}\n",
+      peer.workload, peer.sync, outcome.operations, outcome.elapsed_ns, outcome.written_bytes,
+      static_cast<double>(outcome.operations) / seconds);
 }
 
 }  // namespace
@@ -203,14 +341,17 @@ void run(const PeerOptions& peer) {
 int main(int argument_count, char** arguments) {
   penstock::bench::PeerOptions peer;
   CLI::App app("Runs a workload of penstock-bench on RocksDB.", "rocksdb_peer");
-  app.add_option("WORKLOAD", peer.workload, "manifold or fillrandom")
+  app.add_option("WORKLOAD", peer.workload, "manifold, fillrandom, overwrite, commit or readrandom")
       ->required()
-      ->check(CLI::IsMember({"manifold", "fillrandom"}));
+      ->check(CLI::IsMember({"manifold", "fillrandom", "overwrite", "commit", "readrandom"}));
   app.add_option("--dir", peer.directory, "Directory of the database; a RocksDB database there is removed")->required();
   app.add_option("--sync", peer.sync, "1: each commit on stable storage (default); 0: handed to the kernel");
-  app.add_option("--clients", peer.clients, "Threads (default: 8 for manifold, 32 for fillrandom)");
+  app.add_option("--clients", peer.clients,
+                 "Threads (default: manifold 8, fillrandom and overwrite 32, commit 1, readrandom 2)");
   app.add_option("--commits", peer.commits, "manifold: commits per thread");
-  app.add_option("--keys", peer.keys, "fillrandom: keys");
+  app.add_option("--keys", peer.keys, "Keys of the data set, but for manifold");
+  app.add_option("--operations", peer.operations, "overwrite: how many");
+  app.add_option("--seconds", peer.seconds, "commit, readrandom: how long");
   app.add_option("--memory", peer.memory,
                  "Bytes of memory_limit on the other side; memtables get two fifths (0: RocksDB's default)");
   app.add_option("--seed", peer.seed, "Of the data");

@@ -104,7 +104,7 @@ constexpr Key kKeys[] = {
     {"session", [](Job& job, const std::string& value) { job.session = parse_flag(value); },
      "readrandom: clients ask through a session, iodepth gets at a time"},
     {"on_shard", [](Job& job, const std::string& value) { job.on_shard = parse_flag(value); },
-     "readrandom: clients run on the shards, as coroutines, instead of on threads"},
+     "readrandom, commit: clients run on the shards, as coroutines, instead of on threads"},
     {"settled", [](Job& job, const std::string& value) { job.settled = parse_flag(value); }, "the time includes flush()"},
     {"durability", [](Job& job, const std::string& value) { job.durability = parse_word<Durability>(kDurabilities, value); },
      "sync | written | buffered"},
@@ -219,8 +219,11 @@ void check_combinations(Job& job) {
   if (job.op == Op::kCommit && job.batch != 1) {
     refuse(job, "op=commit has batch=1; use op=overwrite for more");
   }
-  if (job.on_shard && (job.op != Op::kReadRandom || job.iodepth != 1)) {
-    refuse(job, "on_shard= is for op=readrandom with iodepth=1");
+  if (job.on_shard && ((job.op != Op::kReadRandom && job.op != Op::kCommit) || job.iodepth != 1)) {
+    refuse(job, "on_shard= is for op=readrandom and op=commit with iodepth=1");
+  }
+  if (job.on_shard && job.op == Op::kCommit && job.placement != Placement::kPinned) {
+    refuse(job, "on_shard= with op=commit needs placement=pinned: a commit is made on the shard of its key");
   }
   if (job.session && (job.op != Op::kReadRandom || job.on_shard)) {
     refuse(job, "session= is for op=readrandom on threads");

@@ -60,7 +60,7 @@ struct Job {
   std::uint64_t runtime_ns = 0;
   std::uint64_t log_bytes = 0;  ///< recovery: bytes to leave in the log.
   bool session = false;         ///< readrandom: clients ask through a Session, iodepth at a time.
-  bool on_shard = false;        ///< readrandom: clients are coroutines on the shards, not threads.
+  bool on_shard = false;        ///< readrandom, commit: clients are coroutines on the shards, not threads.
   bool settled = false;         ///< The time includes flush().
 
   // Engine.
