@@ -119,7 +119,7 @@ void bm_find_cached(benchmark::State& state) {
   base::Random random(7);
   std::uint64_t incomplete = 0;
   for (auto _ : state) {
-    const CachedFind found = find_cached(*tree.store, tree.root, kFamily, key_of(random.below(pairs)));
+    const CachedFind found = find_cached(*tree.store, tree.root, key_of(random.below(pairs)));
     incomplete += found.complete ? 0 : 1;
     benchmark::DoNotOptimize(found.found->value.data());
   }

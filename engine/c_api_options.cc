@@ -21,6 +21,7 @@ PENSTOCK_SAME(PENSTOCK_IO_SYSCALL, IoBackend::kSyscall);
 PENSTOCK_SAME(PENSTOCK_WAL_SYNC_LINKED, WalSync::kLinked);
 PENSTOCK_SAME(PENSTOCK_WAL_SYNC_SYSCALL, WalSync::kSyscall);
 PENSTOCK_SAME(PENSTOCK_WAL_SYNC_DSYNC, WalSync::kDsync);
+PENSTOCK_SAME(PENSTOCK_WAL_SYNC_AUTO, WalSync::kAuto);
 PENSTOCK_SAME(PENSTOCK_OPEN_READING_LOGS, OpenProgress::Stage::kReadingLogs);
 PENSTOCK_SAME(PENSTOCK_OPEN_REPLAYING, OpenProgress::Stage::kReplaying);
 PENSTOCK_SAME(PENSTOCK_OPEN_DONE, OpenProgress::Stage::kDone);
@@ -165,7 +166,7 @@ Outcome<DatabaseOptions> read_options(const penstock_database_options* options) 
   }
   const Outcome<bool> checked = check_members({{"create_if_missing", given->create_if_missing, 1},
                                                {"error_if_exists", given->error_if_exists, 1},
-                                               {"wal_sync", given->wal_sync, PENSTOCK_WAL_SYNC_DSYNC},
+                                               {"wal_sync", given->wal_sync, PENSTOCK_WAL_SYNC_AUTO},
                                                {"borrowed_reads", given->borrowed_reads, 1},
                                                {"reserved", given->reserved, 0}});
   if (!checked.has_value()) {

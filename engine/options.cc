@@ -118,7 +118,10 @@ Outcome<DatabaseOptions> parse_database_options(std::string_view text, DatabaseO
       {"wal_sync",
        [&](Bytes value) {
          return parse_name<WalSync>(value,
-                                    {{"linked", WalSync::kLinked}, {"syscall", WalSync::kSyscall}, {"dsync", WalSync::kDsync}},
+                                    {{"linked", WalSync::kLinked},
+                                     {"syscall", WalSync::kSyscall},
+                                     {"dsync", WalSync::kDsync},
+                                     {"auto", WalSync::kAuto}},
                                     options.wal_sync);
        }},
       {"log_budget_bytes", [&](Bytes value) { return parse_size(value, options.log_budget_bytes); }},

@@ -21,8 +21,10 @@ wal::SyncMode sync_mode_of(WalSync wal_sync) noexcept {
       return wal::SyncMode::kSyscall;
     case WalSync::kDsync:
       return wal::SyncMode::kDsync;
+    case WalSync::kAuto:
+      return wal::SyncMode::kAuto;
   }
-  return wal::SyncMode::kLinked;
+  return wal::SyncMode::kAuto;
 }
 
 /// A log has three buffers of this size: under a twentieth of the memory, and never more than a write needs to be cheap.

@@ -103,7 +103,7 @@ Task<Status> Log::Impl::open() {
 
 /// Durable writes are tried where nothing is yet: not every file system takes them.
 Task<Status> Log::Impl::settle_sync_mode() {
-  if (options_.sync_mode != SyncMode::kDsync) co_return Status::ok();
+  if (options_.sync_mode != SyncMode::kDsync && options_.sync_mode != SyncMode::kAuto) co_return Status::ok();
   const std::int32_t result = co_await reactor_.perform({.op = reactor::Op::kWrite,
                                                          .durable = true,
                                                          .file = segments_.front()->file.fd(),

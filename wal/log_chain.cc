@@ -123,12 +123,18 @@ void Log::Impl::send_sync() {
   submit_chain(false, true);
 }
 
+/// Instead of a link. A durable write covers itself alone: what was written before it without a sync needs the link.
+bool Log::Impl::may_write_durably(const Batch& batch) const noexcept {
+  const bool is_small = batch.bytes - batch.sent_bytes <= kDurableWriteBytesMax;
+  const bool is_wanted = options_.sync_mode == SyncMode::kDsync || (options_.sync_mode == SyncMode::kAuto && is_small);
+  return is_wanted && unsynced_ == nullptr;
+}
+
 void Log::Impl::submit_chain(bool has_write, bool has_sync) {
   PENSTOCK_ASSERT_EQ(chain_pending_, 0U);  // Wal-I1.
   PENSTOCK_ASSERT(has_write || has_sync);
   Segment& segment = chain_batch_ != nullptr ? *chain_batch_->segment : *unsynced_;
-  // A durable write covers itself alone: what was written before it without a sync needs the link.
-  write_is_durable_ = options_.sync_mode == SyncMode::kDsync && has_write && has_sync && unsynced_ == nullptr;
+  write_is_durable_ = has_write && has_sync && may_write_durably(*chain_batch_);
   has_sync = has_sync && !write_is_durable_;
   const bool is_blocking = options_.sync_mode == SyncMode::kSyscall || std::exchange(retry_blocking_, false);
   std::array<reactor::Entry, 2> entries;

@@ -177,9 +177,11 @@ TEST_F(ChainTest, InSyscallModeTheChainIsTheSame) {
 
 class DsyncTest : public ChainTest {
  protected:
-  void start_dsync_log() {
+  void start_dsync_log(SyncMode sync_mode = SyncMode::kDsync, std::uint64_t segment_bytes = test_options().segment_bytes) {
     LogOptions options = test_options();
-    options.sync_mode = SyncMode::kDsync;
+    options.sync_mode = sync_mode;
+    options.segment_bytes = segment_bytes;
+    options.budget_bytes = 4 * segment_bytes;
     boot(options);
     open_and_start();
     ASSERT_TRUE(commit(0, 100).is_ok());
@@ -197,6 +199,18 @@ TEST_F(DsyncTest, AGroupIsOneDurableWrite) {
   const reactor::IoCounters after = world_->reactor(0).io().counters();
   EXPECT_EQ(after.entries - before.entries, 1U);
   EXPECT_EQ(after.syncs - before.syncs, 1U);
+  expect_all_is_read_back();
+}
+
+TEST_F(DsyncTest, InAutoModeALargeGroupIsAChain) {
+  start_dsync_log(SyncMode::kAuto, 1_MiB);
+  const std::uint64_t chains_before = chains();
+  const std::uint64_t syncs_before = world_->reactor(0).io().counters().syncs;
+  ASSERT_TRUE(commit(0, kDurableWriteBytesMax / 2).is_ok());
+  EXPECT_EQ(chains(), chains_before);
+  ASSERT_TRUE(commit(0, kDurableWriteBytesMax).is_ok());  // And the record's header.
+  EXPECT_EQ(chains() - chains_before, 1U);
+  EXPECT_EQ(world_->reactor(0).io().counters().syncs - syncs_before, 2U);
   expect_all_is_read_back();
 }
 

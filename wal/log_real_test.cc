@@ -74,8 +74,9 @@ TEST_P(RealLog, IsReadBackAsItWasWritten) {
 INSTANTIATE_TEST_SUITE_P(
     Backends, RealLog,
     ::testing::Values(std::pair(Backend::kRing, SyncMode::kLinked), std::pair(Backend::kRing, SyncMode::kSyscall),
-                      std::pair(Backend::kRing, SyncMode::kDsync), std::pair(Backend::kSyscall, SyncMode::kDsync),
-                      std::pair(Backend::kSyscall, SyncMode::kLinked), std::pair(Backend::kSyscall, SyncMode::kSyscall)));
+                      std::pair(Backend::kRing, SyncMode::kDsync), std::pair(Backend::kRing, SyncMode::kAuto),
+                      std::pair(Backend::kSyscall, SyncMode::kDsync), std::pair(Backend::kSyscall, SyncMode::kLinked),
+                      std::pair(Backend::kSyscall, SyncMode::kSyscall)));
 
 }  // namespace
 }  // namespace penstock::wal

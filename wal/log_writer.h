@@ -133,6 +133,7 @@ class Log::Impl final : public reactor::LoopHook, public SegmentPool::Owner {
   bool append_marker();
   void send_batch(Batch& batch);
   void send_sync();
+  bool may_write_durably(const Batch& batch) const noexcept;
   void submit_chain(bool has_write, bool has_sync);
   void on_entry_complete(ChainCompletion& completion, std::int32_t result);
   void on_chain_end();

@@ -76,10 +76,14 @@ struct Record {
 using GroupNumber = std::uint64_t;
 
 enum class SyncMode : std::uint8_t {
-  kLinked,   ///< write -> fdatasync as linked entries. The default.
+  kLinked,   ///< write -> fdatasync as linked entries.
   kSyscall,  ///< The same chain executed by a worker thread with pwrite and fdatasync.
   kDsync,    ///< One write that is durable when it completes (RWF_DSYNC); linked where the file system refuses that.
+  kAuto,     ///< Of groups that take at most kDurableWriteBytesMax as kDsync, else linked.
 };
+
+/// SyncMode::kAuto: up to here the hop to the kernel's worker that runs a linked sync costs more than the write.
+inline constexpr std::uint32_t kDurableWriteBytesMax = 64 * 1024;
 
 /// Database-wide identity that every header carries.
 struct Identity {

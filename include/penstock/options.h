@@ -44,6 +44,8 @@ enum class WalSync : std::uint8_t {
   kLinked,   ///< write -> fdatasync as linked io_uring entries.
   kSyscall,  ///< The same two calls on a worker thread.
   kDsync,    ///< One write that is durable when it completes (RWF_DSYNC); linked where the file system refuses that.
+  kAuto,     ///< Groups of commits up to 64 KiB as kDsync, larger ones linked: a linked sync is a hop to a worker of the
+             ///< kernel's, which a few waiting clients feel and many do not (docs/decisions/0006-small-groups.md).
 };
 
 /// What open() did so far; counts only grow.
@@ -57,7 +59,7 @@ struct DatabaseOptions {
   bool create_if_missing = true;
   bool error_if_exists = false;
   std::uint32_t shards = 0;  ///< At creation only; 0: 4 x usable cores. At most 1,024.
-  WalSync wal_sync = WalSync::kLinked;
+  WalSync wal_sync = WalSync::kAuto;
   std::uint64_t log_budget_bytes =
       512_MiB;  ///< Per reactor: beyond it shards flush so that the log can be trimmed. Min. 64 MiB.
   std::uint64_t log_segment_bytes = 16_MiB;  ///< 1 MiB to 64 MiB. A batch may have half of it.

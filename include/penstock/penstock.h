@@ -170,7 +170,8 @@ typedef int32_t penstock_wal_sync;
 enum {
   PENSTOCK_WAL_SYNC_LINKED = 0,   ///< write -> fdatasync as linked io_uring entries.
   PENSTOCK_WAL_SYNC_SYSCALL = 1,  ///< The same two calls on a worker thread.
-  PENSTOCK_WAL_SYNC_DSYNC = 2     ///< One write that is durable when it completes.
+  PENSTOCK_WAL_SYNC_DSYNC = 2,    ///< One write that is durable when it completes.
+  PENSTOCK_WAL_SYNC_AUTO = 3      ///< Small groups as DSYNC, larger ones as LINKED. The default.
 };
 
 typedef int32_t penstock_open_stage;

@@ -115,7 +115,7 @@ std::string EngineSim::boot(bool with_checks) {
   options.shards = knobs_.shards;
   options.log_segment_bytes = 1_MiB;
   options.log_budget_bytes = 4_MiB;
-  options.wal_sync = std::array{WalSync::kLinked, WalSync::kDsync, WalSync::kSyscall, WalSync::kDsync}[random_.below(4)];
+  options.wal_sync = std::array{WalSync::kLinked, WalSync::kDsync, WalSync::kSyscall, WalSync::kAuto}[random_.below(4)];
   core_ = std::make_unique<detail::DatabaseCore>(runtime_, kDirectory, options);
   std::string failure;
   const bool opened = world_->run(0, &EngineSim::open_core, core_.get(), &failure);

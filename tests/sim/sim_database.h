@@ -34,7 +34,7 @@ struct SimDatabaseOptions {
   std::uint16_t shards = 2;
   std::uint32_t reactors = 2;
   std::uint64_t memory_limit = 8_MiB;
-  WalSync wal_sync = WalSync::kLinked;
+  WalSync wal_sync = WalSync::kAuto;
 };
 
 class SimDatabase {

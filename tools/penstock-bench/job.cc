@@ -26,7 +26,7 @@ constexpr Word<Durability> kDurabilities[] = {
 constexpr Word<IoBackend> kIoBackends[] = {
     {"auto", IoBackend::kAuto}, {"ring", IoBackend::kRing}, {"syscall", IoBackend::kSyscall}};
 constexpr Word<WalSync> kWalSyncs[] = {
-    {"linked", WalSync::kLinked}, {"syscall", WalSync::kSyscall}, {"dsync", WalSync::kDsync}};
+    {"linked", WalSync::kLinked}, {"syscall", WalSync::kSyscall}, {"dsync", WalSync::kDsync}, {"auto", WalSync::kAuto}};
 constexpr Word<Placement> kPlacements[] = {{"pinned", Placement::kPinned}, {"hashed", Placement::kHashed}};
 
 template <typename E>
@@ -122,7 +122,7 @@ constexpr Key kKeys[] = {
     {"shards", [](Job& job, const std::string& value) { job.database.shards = parse_u32(value); },
      "at creation; 0: the engine's default"},
     {"wal_sync", [](Job& job, const std::string& value) { job.database.wal_sync = parse_word<WalSync>(kWalSyncs, value); },
-     "linked | syscall | dsync"},
+     "auto | linked | syscall | dsync"},
     {"borrowed_reads", [](Job& job, const std::string& value) { job.database.borrowed_reads = parse_flag(value); },
      "gets of threads answer from memory while a reactor sleeps"},
     {"log_budget", [](Job& job, const std::string& value) { job.database.log_budget_bytes = parse_size(value); },
