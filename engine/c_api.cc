@@ -3,6 +3,9 @@
 
 #include <cstdint>
 #include <string_view>
+#include <utility>
+
+#include "engine/database_core.h"
 
 using penstock::Code;
 using penstock::Failure;
@@ -187,7 +190,8 @@ penstock_code penstock_runtime_start(const penstock_runtime_options* options, pe
 }
 
 penstock_code penstock_runtime_stop(penstock_runtime* runtime, penstock_failure** failure) {
-  if (capi::is_on_reactor()) {
+  const bool is_forked = runtime != nullptr && runtime->runtime.core()->is_forked();
+  if (capi::is_on_reactor() && !is_forked) {
     return capi::report_would_block(failure);
   }
   const std::uint32_t databases = runtime == nullptr ? 0 : runtime->databases.load(std::memory_order_acquire);
@@ -203,7 +207,7 @@ uint32_t penstock_runtime_reactors(const penstock_runtime* runtime) {
 }
 
 const char* penstock_runtime_io_backend(const penstock_runtime* runtime) {
-  return runtime == nullptr ? "" : runtime->io_backend.c_str();
+  return runtime == nullptr ? "" : capi::io_backend_of(*const_cast<penstock_runtime*>(runtime));
 }
 
 // --- Database ---
@@ -216,24 +220,79 @@ std::uint64_t next_database_id() {
   return opened.fetch_add(1, std::memory_order_relaxed) + 1;
 }
 
+/// A database on its way. Until its answer is taken the runtime counts it, so that it is not stopped under it.
+class OpenFuture final : public capi::TypedFuture<Outcome<penstock::Database>> {
+ public:
+  OpenFuture(penstock_runtime* runtime, Outcome<penstock::Future<Outcome<penstock::Database>>> begun)
+      : TypedFuture(std::move(begun)), runtime_(runtime) {
+    if (runtime_ != nullptr) {
+      runtime_->databases.fetch_add(1, std::memory_order_relaxed);
+    }
+  }
+  OpenFuture(const OpenFuture&) = delete;
+  OpenFuture& operator=(const OpenFuture&) = delete;
+  ~OpenFuture() override {
+    drop_answer();
+    if (runtime_ != nullptr) {
+      runtime_->databases.fetch_sub(1, std::memory_order_release);
+    }
+  }
+  /// The database has it from now on.
+  penstock_runtime* take_runtime() { return std::exchange(runtime_, nullptr); }
+
+ private:
+  penstock_runtime* runtime_;
+};
+
+Outcome<penstock::Future<Outcome<penstock::Database>>> begin_open(penstock_runtime* runtime, const char* directory,
+                                                                  const penstock_database_options* options) {
+  if (runtime == nullptr || directory == nullptr) {
+    return capi::refuse("the runtime or the directory is NULL");
+  }
+  const Outcome<penstock::DatabaseOptions> wanted = capi::read_options(options);
+  if (!wanted.has_value()) {
+    return std::unexpected(wanted.error());
+  }
+  return penstock::Database::open_async(runtime->runtime, directory, *wanted);
+}
+
+penstock_code take_database(OpenFuture& future, penstock_database** database, penstock_failure** failure) {
+  return future.take(failure, [&](penstock::Database opened) {
+    *database = new penstock_database(future.take_runtime(), next_database_id(), std::move(opened));
+  });
+}
+
 }  // namespace
+
+penstock_future* penstock_database_open_async(penstock_runtime* runtime, const char* directory,
+                                              const penstock_database_options* options) {
+  return new OpenFuture(runtime, begin_open(runtime, directory, options));
+}
+
+penstock_code penstock_future_take_database(penstock_future* future, penstock_database** database, penstock_failure** failure) {
+  if (!capi::prepare(database)) {
+    return capi::report_no_place(failure);
+  }
+  auto* typed = dynamic_cast<OpenFuture*>(future);
+  return typed == nullptr ? capi::report_misuse("the future is NULL, or not of a call that opens a database", failure)
+                          : take_database(*typed, database, failure);
+}
 
 penstock_code penstock_database_open(penstock_runtime* runtime, const char* directory, const penstock_database_options* options,
                                      penstock_database** database, penstock_failure** failure) {
   if (!capi::prepare(database)) {
     return capi::report_no_place(failure);
   }
-  if (runtime == nullptr || directory == nullptr) {
-    return capi::report_misuse("the runtime or the directory is NULL", failure);
+  if (capi::is_on_reactor()) {
+    return capi::report_would_block(failure);  // Capi-I2.
   }
-  const Outcome<penstock::DatabaseOptions> wanted = capi::read_options(options);
-  if (!wanted.has_value()) {
-    return capi::report(wanted.error(), failure);
-  }
-  return capi::deliver(penstock::Database::open(runtime->runtime, directory, *wanted), failure, [&](penstock::Database opened) {
-    runtime->databases.fetch_add(1, std::memory_order_relaxed);
-    *database = new penstock_database(runtime, next_database_id(), std::move(opened));
-  });
+  OpenFuture future(runtime, begin_open(runtime, directory, options));
+  return take_database(future, database, failure);
+}
+
+penstock_future* penstock_database_close_async(penstock_database* database) {
+  return capi::wrap<Status>(
+      capi::when_checked([](penstock::Database* target) { return target->close_async(); }, capi::check(database, {})));
 }
 
 penstock_code penstock_database_close(penstock_database* database, penstock_failure** failure) {
@@ -247,17 +306,18 @@ penstock_code penstock_database_close(penstock_database* database, penstock_fail
 }
 
 penstock_code penstock_database_free(penstock_database* database, penstock_failure** failure) {
-  if (capi::is_on_reactor()) {
-    return capi::report_would_block(failure);
-  }
   if (database == nullptr) {
     return capi::report(Status::ok(), failure);
+  }
+  const bool must_wait = !database->database.core()->runtime().is_forked() && !database->database.core()->is_closed();
+  if (capi::is_on_reactor() && must_wait) {
+    return capi::report_would_block(failure);
   }
   const std::uint32_t sessions = database->sessions.load(std::memory_order_acquire);
   if (sessions != 0) {
     return capi::report(capi::refuse(std::to_string(sessions) + " sessions are not freed yet").error(), failure);
   }
-  const Status closed = database->database.close();
+  const Status closed = database->database.close_async().get();  // Ready where nobody may wait.
   penstock_runtime* const runtime = database->runtime;
   delete database;
   runtime->databases.fetch_sub(1, std::memory_order_release);

@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstring>
 #include <initializer_list>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -32,10 +33,15 @@ struct penstock_failure {
 
 struct penstock_runtime {
   penstock::Runtime runtime;
-  std::string io_backend;
-  std::atomic<std::uint32_t> databases{0};  // Handles that are not freed yet.
+  std::atomic<std::uint32_t> databases{0};  // Handles that are not freed yet, and those on their way.
+  std::mutex mutex;
+  std::string io_backend;  // Under the mutex; once it says something it stays.
 
-  explicit penstock_runtime(penstock::Runtime started) : runtime(std::move(started)), io_backend(runtime.io_backend()) {}
+  explicit penstock_runtime(penstock::Runtime started) : runtime(std::move(started)) {}
+};
+
+struct penstock_reactor {
+  penstock::AttachedReactor reactor;
 };
 
 struct penstock_database {
@@ -148,7 +154,7 @@ penstock_code call(Begin begin, penstock_failure** failure, Store store) {
 
 /// A future of C: a call that was refused, one on its way, or its answer.
 template <typename T>
-class TypedFuture final : public penstock_future {
+class TypedFuture : public penstock_future {
  public:
   explicit TypedFuture(Outcome<Future<T>> begun) {
     if (begun.has_value()) {
@@ -190,6 +196,12 @@ class TypedFuture final : public penstock_future {
     return deliver(std::move(*std::exchange(answer_, std::nullopt)), failure, std::move(store));
   }
 
+  /// As if nobody had ever asked.
+  void drop_answer() {
+    future_ = Future<T>();
+    answer_.reset();
+  }
+
  private:
   Future<T> future_;                ///< Valid while the answer is still in it.
   std::optional<Failure> refusal_;  ///< Not taken yet.
@@ -228,6 +240,8 @@ penstock_code report_no_place(penstock_failure** failure);
 
 inline Bytes view(penstock_bytes bytes) noexcept { return {static_cast<const char*>(bytes.data), bytes.size}; }
 inline penstock_bytes view(Bytes bytes) noexcept { return {bytes.data(), bytes.size()}; }
+
+const char* io_backend_of(penstock_runtime& runtime);
 
 /// The first thing wrong with a call's handles and bytes, if any. `family` is not looked at if the call has none.
 Outcome<Database*> check(penstock_database* database, std::initializer_list<penstock_bytes> arguments);

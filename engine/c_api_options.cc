@@ -18,6 +18,8 @@ static_assert(sizeof(penstock_scan_options) == 48);
 PENSTOCK_SAME(PENSTOCK_IO_AUTO, IoBackend::kAuto);
 PENSTOCK_SAME(PENSTOCK_IO_RING, IoBackend::kRing);
 PENSTOCK_SAME(PENSTOCK_IO_SYSCALL, IoBackend::kSyscall);
+PENSTOCK_SAME(PENSTOCK_THREADS_OWN, ReactorThreads::kOwn);
+PENSTOCK_SAME(PENSTOCK_THREADS_DONATED, ReactorThreads::kDonated);
 PENSTOCK_SAME(PENSTOCK_WAL_SYNC_LINKED, WalSync::kLinked);
 PENSTOCK_SAME(PENSTOCK_WAL_SYNC_SYSCALL, WalSync::kSyscall);
 PENSTOCK_SAME(PENSTOCK_WAL_SYNC_DSYNC, WalSync::kDsync);
@@ -44,7 +46,7 @@ penstock_runtime_options to_c(const RuntimeOptions& options) {
           .io_backend = static_cast<penstock_io_backend>(options.io_backend),
           .memory_limit = options.memory_limit,
           .ring_entries = options.ring_entries,
-          .reserved = 0,
+          .threads = static_cast<penstock_reactor_threads>(options.threads),
           .on_stall = options.on_stall};
 }
 
@@ -144,7 +146,7 @@ Outcome<RuntimeOptions> read_options(const penstock_runtime_options* options) {
   }
   const Outcome<bool> checked = check_members({{"pin_threads", given->pin_threads, 1},
                                                {"io_backend", given->io_backend, PENSTOCK_IO_SYSCALL},
-                                               {"reserved", given->reserved, 0}});
+                                               {"threads", given->threads, PENSTOCK_THREADS_DONATED}});
   if (!checked.has_value()) {
     return std::unexpected(checked.error());
   }
@@ -153,6 +155,7 @@ Outcome<RuntimeOptions> read_options(const penstock_runtime_options* options) {
                         .pin_threads = given->pin_threads != 0,
                         .io_backend = static_cast<IoBackend>(given->io_backend),
                         .ring_entries = given->ring_entries,
+                        .threads = static_cast<ReactorThreads>(given->threads),
                         .on_stall = given->on_stall};
 }
 

@@ -3,6 +3,7 @@
 
 #include "engine/c_api.h"
 #include "penstock/session.h"
+#include "reactor/reactor.h"
 
 using penstock::Bytes;
 using penstock::Outcome;
@@ -19,12 +20,15 @@ namespace {
 
 constexpr std::uint32_t kGetsPerMessageMax = 4096;
 
+/// A donated thread between two polls may ask: it hears of the answers by polling.
+bool is_inside_reactor() { return penstock::reactor::Reactor::current() != nullptr; }
+
 /// Why a call with a session cannot be made, or PENSTOCK_OK.
 penstock_code check(const penstock_session* session) {
   if (session == nullptr) {
     return PENSTOCK_INVALID_ARGUMENT;
   }
-  return capi::is_on_reactor() ? PENSTOCK_WOULD_BLOCK : PENSTOCK_OK;
+  return is_inside_reactor() ? PENSTOCK_WOULD_BLOCK : PENSTOCK_OK;
 }
 
 using Deliver = std::uint64_t (*)(Session& session, penstock_session_handler handler, void* context);
@@ -59,7 +63,7 @@ penstock_code penstock_session_create(penstock_database* database, uint32_t gets
   if (!capi::prepare(session)) {
     return capi::report_no_place(failure);
   }
-  if (capi::is_on_reactor()) {
+  if (is_inside_reactor()) {
     return capi::report_would_block(failure);
   }
   if (database == nullptr || gets_per_message == 0 || gets_per_message > kGetsPerMessageMax) {

@@ -40,6 +40,7 @@ TESTED_BY = {
     "engine/c_api_family.cc": "tests/api/c_api_test.c",
     "engine/c_api_future.cc": "tests/api/c_api_future_test.c",
     "engine/c_api_options.cc": "tests/api/c_api_misuse_test.c",
+    "engine/c_api_reactor.cc": "tests/api/c_api_donated_test.c",
     "engine/c_api_report.cc": "tests/api/c_api_test.c",
     "engine/c_api_session.cc": "tests/api/c_api_session_test.c",
     "engine/database.cc": "tests/api/api_test.cc",

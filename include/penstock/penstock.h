@@ -17,8 +17,11 @@
 //              long as the handle. Arguments are copied before a call returns; the library keeps no pointer into them.
 //   Threads    Any function may be called from any thread. Runtimes, databases and families may be used by many threads at
 //              once, every other handle by one at a time. Nobody may be inside a call with a handle that is being freed.
-//   Reactors   A callback may run on a thread of the engine (a reactor). There a call that would wait is refused with
-//              PENSTOCK_WOULD_BLOCK and does nothing; functions that end in _async and penstock_future_* never wait there.
+//   Reactors   A callback may run on a thread of the engine (a reactor). There, and on a thread that the program has donated
+//              (penstock_runtime_attach), a call that would wait is refused with PENSTOCK_WOULD_BLOCK and does nothing;
+//              functions that end in _async and penstock_future_* never wait there.
+//   Fork       In a child of the process that opened a database every call answers PENSTOCK_FORKED; handles may be freed there,
+//              and the child may start a runtime of its own.
 //   Durability A write that succeeded is as durable as its penstock_commit_options ask: by default it survives power loss.
 //              Of all codes only PENSTOCK_OUTCOME_UNKNOWN leaves open whether a call was applied.
 //   Misuse     A NULL handle, a NULL place for a result, an unknown value of an enumeration or a family of another database
@@ -47,6 +50,7 @@ const char* penstock_version(void);
 // --- Handles ---
 
 typedef struct penstock_runtime penstock_runtime;    ///< The engine's threads.
+typedef struct penstock_reactor penstock_reactor;    ///< A reactor on a thread of the program.
 typedef struct penstock_database penstock_database;  ///< An open database.
 typedef struct penstock_family penstock_family;      ///< A column family; outlives its database, calls then answer closed.
 typedef struct penstock_batch penstock_batch;        ///< Operations that are applied together.
@@ -154,14 +158,21 @@ enum {
   PENSTOCK_IO_SYSCALL = 2  ///< System calls on a few worker threads.
 };
 
+/// Whose threads run the reactors.
+typedef int32_t penstock_reactor_threads;
+enum {
+  PENSTOCK_THREADS_OWN = 0,     ///< The engine's: penstock_runtime_start makes them.
+  PENSTOCK_THREADS_DONATED = 1  ///< The program's: each calls penstock_runtime_attach, then penstock_reactor_poll.
+};
+
 typedef struct penstock_runtime_options {
   uint32_t struct_bytes;
-  uint32_t reactors;  ///< Threads of the engine; 0: one per usable core. At most 256.
-  uint32_t pin_threads;
+  uint32_t reactors;     ///< Threads; 0: one per usable core, of donated ones 1. At most 256.
+  uint32_t pin_threads;  ///< Refused for donated threads.
   penstock_io_backend io_backend;
   uint64_t memory_limit;  ///< Bytes, of all databases; 0: a quarter of the machine's. At least 64 MiB.
   uint32_t ring_entries;  ///< 64 to 4096.
-  uint32_t reserved;
+  penstock_reactor_threads threads;
   /// Called on the reactor's thread when one task ran longer than 2 ms, or NULL. Must not block.
   void (*on_stall)(uint32_t reactor, uint64_t duration_ns);
 } penstock_runtime_options;
@@ -266,8 +277,35 @@ penstock_code penstock_runtime_start(const penstock_runtime_options* options, pe
 /// is not freed yet PENSTOCK_INVALID_ARGUMENT, on a reactor PENSTOCK_WOULD_BLOCK, and nothing happens. NULL is PENSTOCK_OK.
 penstock_code penstock_runtime_stop(penstock_runtime* runtime, penstock_failure** failure);
 uint32_t penstock_runtime_reactors(const penstock_runtime* runtime);
-/// "io_uring (single_issuer, defer_taskrun)", or what is used instead and why; "" for NULL. Lives as long as the runtime.
+/// "io_uring (single_issuer, defer_taskrun)", or what is used instead and why; "" for NULL, and until donated reactor 0 is
+/// attached. Lives as long as the runtime.
 const char* penstock_runtime_io_backend(const penstock_runtime* runtime);
+
+// --- Donated threads: reactors inside an event loop of the program ---
+//
+// Attach as many threads as there are reactors, then open with penstock_database_open_async. Whenever the descriptor of a
+// reactor is readable, its thread calls penstock_reactor_poll; nothing happens between two polls. docs/c-api.md has an example.
+// All of these belong to the thread that attached.
+
+/// Makes the lowest reactor that has no thread the calling one's. PENSTOCK_INVALID_ARGUMENT (threads of the engine's own; every
+/// reactor has its thread; this thread has a reactor), PENSTOCK_NOT_SUPPORTED (io_uring demanded and refused),
+/// PENSTOCK_IO_ERROR, PENSTOCK_FORKED.
+penstock_code penstock_runtime_attach(penstock_runtime* runtime, penstock_reactor** reactor, penstock_failure** failure);
+/// 0 to reactors - 1; 0 for NULL.
+uint32_t penstock_reactor_index(const penstock_reactor* reactor);
+/// To be waited for (poll, epoll, select), level-triggered, not to be read; -1 for NULL.
+int penstock_reactor_fd(const penstock_reactor* reactor);
+/// Runs the reactor until there is nothing left to do, at most for about 0.2 ms. If there is nothing at all it first sleeps
+/// until there is, at most `wait_ns` (0: not at all; negative: without limit). `more`, which may be NULL: something is left,
+/// and the descriptor is readable. Callbacks are called from here. PENSTOCK_INVALID_ARGUMENT (NULL, another thread, inside a
+/// poll), PENSTOCK_FORKED; nothing is done then.
+penstock_code penstock_reactor_poll(penstock_reactor* reactor, int64_t wait_ns, bool* more);
+/// Polls until `future` is ready: for the start and the end of a program. It stays the caller's; nobody else touches it
+/// meanwhile. Other reactors have to be polled by their threads. Errors as penstock_reactor_poll.
+penstock_code penstock_reactor_wait(penstock_reactor* reactor, penstock_future* future);
+/// Gives the reactor up and frees the handle. PENSTOCK_BUSY (a database of the runtime is open, opening or closing) and the
+/// errors of penstock_reactor_poll: nothing happens then. In a forked child the handle is freed. NULL is PENSTOCK_OK.
+penstock_code penstock_reactor_detach(penstock_reactor* reactor);
 
 // --- Database ---
 
@@ -277,13 +315,20 @@ const char* penstock_runtime_io_backend(const penstock_runtime* runtime);
 /// PENSTOCK_NO_SPACE, PENSTOCK_IO_ERROR, PENSTOCK_WOULD_BLOCK.
 penstock_code penstock_database_open(penstock_runtime* runtime, const char* directory, const penstock_database_options* options,
                                      penstock_database** database, penstock_failure** failure);
+/// The same on any thread, also one that runs a reactor. Taken with penstock_future_take_database. Freed without that, the
+/// database is closed again once it is open. penstock_runtime_stop counts it as a database until then.
+penstock_future* penstock_database_open_async(penstock_runtime* runtime, const char* directory,
+                                              const penstock_database_options* options);
+penstock_code penstock_future_take_database(penstock_future* future, penstock_database** database, penstock_failure** failure);
 /// Waits for accepted calls, writes and syncs the logs, marks the database clean: then everything committed is durable,
 /// whatever its commit asked for. Later calls answer PENSTOCK_CLOSED, a second close PENSTOCK_OK. Callbacks of accepted calls
 /// may still be running for a moment; penstock_runtime_stop waits for them. One thread's.
 penstock_code penstock_database_close(penstock_database* database, penstock_failure** failure);
+/// The same on any thread; taken with penstock_future_take_done. The handle stays until it is freed.
+penstock_future* penstock_database_close_async(penstock_database* database);
 /// Closes it if it is open and frees the handle, whether or not closing went well. Futures, families and batches may stay.
-/// With a session that is not freed yet PENSTOCK_INVALID_ARGUMENT, on a reactor PENSTOCK_WOULD_BLOCK, and nothing happens.
-/// NULL is PENSTOCK_OK.
+/// With a session that is not freed yet PENSTOCK_INVALID_ARGUMENT, on a reactor that would have to wait PENSTOCK_WOULD_BLOCK
+/// (close it with _close_async first), and nothing happens. NULL is PENSTOCK_OK.
 penstock_code penstock_database_free(penstock_database* database, penstock_failure** failure);
 uint32_t penstock_database_shard_count(const penstock_database* database);
 /// "" for NULL. Lives as long as the database.
@@ -418,8 +463,8 @@ void penstock_rows_free(penstock_rows* rows);
 // --- Sessions: many gets of one thread in few messages ---
 //
 // For a thread that has more than one question at a time. Gets gather and travel together; answers come in any order, each as
-// of the moment when it was found on its shard. Every call may wait, so none is for a reactor. A session is freed before its
-// database is.
+// of the moment when it was found on its shard. Every call may wait, so none is for a callback on a reactor; on a donated
+// thread, between two polls, none waits, and polling brings the answers. A session is freed before its database is.
 
 typedef struct penstock_session penstock_session;
 

@@ -19,6 +19,7 @@ struct PenstockCase {
 
 /// Tables that end with a NULL name.
 extern const struct PenstockCase kPenstockDataCases[];
+extern const struct PenstockCase kPenstockDonatedCases[];
 extern const struct PenstockCase kPenstockFutureCases[];
 extern const struct PenstockCase kPenstockMisuseCases[];
 extern const struct PenstockCase kPenstockSessionCases[];

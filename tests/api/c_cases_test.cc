@@ -41,7 +41,8 @@ bool register_cases(const char* suite, const PenstockCase* cases) {
 
 [[maybe_unused]] const bool kAreRegistered =
     register_cases("CApiData", kPenstockDataCases) && register_cases("CApiFuture", kPenstockFutureCases) &&
-    register_cases("CApiMisuse", kPenstockMisuseCases) && register_cases("CApiSession", kPenstockSessionCases);
+    register_cases("CApiMisuse", kPenstockMisuseCases) && register_cases("CApiSession", kPenstockSessionCases) &&
+    register_cases("CApiDonated", kPenstockDonatedCases);
 
 }  // namespace
 }  // namespace penstock::apitest
