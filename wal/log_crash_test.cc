@@ -22,9 +22,16 @@ struct Run {
   std::vector<std::uint64_t> applied;
 };
 
+LogOptions options_of(SyncMode mode) {
+  LogOptions options = test_options();
+  options.sync_mode = mode;
+  return options;
+}
+
 class Script {
  public:
-  Script(reactor::SimWorld& world, Run& run) : world_(world), run_(run), user_(world.reactor(0), test_options()) {
+  Script(reactor::SimWorld& world, Run& run, SyncMode mode)
+      : world_(world), run_(run), user_(world.reactor(0), options_of(mode)) {
     run_.applied_count.resize(4);
     run_.applied.resize(4);
   }
@@ -81,16 +88,17 @@ class Script {
 Task<Status> play(Script* script) { co_return co_await script->play(); }
 Task<Status> clean_up(Script* script) { co_return co_await script->clean_up(); }
 
-Run run_script(reactor::SimDisk& disk, std::uint64_t seed) {
+Run run_script(reactor::SimDisk& disk, SyncMode mode, std::uint64_t seed) {
   Run run;
   reactor::SimWorld world(disk, {.seed = seed});
   EXPECT_TRUE(world.system().make_directory(kTestDirectory).is_ok() || !disk.is_powered());
   world.system().sync_directory("/").ignore("the power may be off");
-  Script script(world, run);
+  Script script(world, run, mode);
   const Status status = world.run(0, play, &script);
   if (!run.was_started) world.run(0, clean_up, &script).ignore("it was never opened");
   run.was_cut = !disk.is_powered();
-  EXPECT_EQ(status.is_ok(), !run.was_cut) << status.to_string();
+  // A cut may also meet a segment that is prepared while the log closes: nobody needs it any more.
+  EXPECT_TRUE(status.is_ok() || run.was_cut) << status.to_string();
   return run;
 }
 
@@ -130,11 +138,11 @@ std::optional<std::uint64_t> check_reading(reactor::SimDisk& disk, const Run& ru
   return result->end;
 }
 
-void cut_and_check(std::uint64_t cut, std::uint64_t seed, bool cut_recovery) {
+void cut_and_check(std::uint64_t cut, SyncMode mode, std::uint64_t seed, bool cut_recovery) {
   SCOPED_TRACE("cut " + std::to_string(cut) + " seed " + std::to_string(seed));
   reactor::SimDisk disk(seed);
   disk.cut_at(cut);
-  const Run run = run_script(disk, seed);
+  const Run run = run_script(disk, mode, seed);
   for (std::uint64_t variant = 0; variant < 4; ++variant) {
     const auto after = disk.clone();
     after->cut_power((seed * 1000) + variant);
@@ -159,9 +167,9 @@ void cut_and_check(std::uint64_t cut, std::uint64_t seed, bool cut_recovery) {
   }
 }
 
-std::uint64_t events_of_clean_run(std::uint64_t seed) {
+std::uint64_t events_of_clean_run(SyncMode mode, std::uint64_t seed) {
   reactor::SimDisk disk(seed);
-  const Run run = run_script(disk, seed);
+  const Run run = run_script(disk, mode, seed);
   EXPECT_EQ(run.durable_count, run.records.size());
   EXPECT_EQ(run.records.size(), 75U);
   const std::uint64_t events = disk.faults().events();
@@ -221,16 +229,21 @@ TEST(LogCrash, NoSegmentIsMissedWithoutAGroupThatSaysWhy) {
   EXPECT_GT(cut, 5U);
 }
 
-TEST(LogCrash, ACutAtAnyEventLosesNothingAcknowledged) {
+class LogCrashInMode : public ::testing::TestWithParam<SyncMode> {};
+
+TEST_P(LogCrashInMode, ACutAtAnyEventLosesNothingAcknowledged) {
   for (std::uint64_t seed = 1; seed <= 2; ++seed) {
-    const std::uint64_t events = events_of_clean_run(seed);
+    const std::uint64_t events = events_of_clean_run(GetParam(), seed);
     ASSERT_GT(events, 100U);
     for (std::uint64_t cut = 1; cut <= events; ++cut) {
-      cut_and_check(cut, seed, cut % 5 == 0);
+      cut_and_check(cut, GetParam(), seed, cut % 5 == 0);
       if (::testing::Test::HasFailure()) return;
     }
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(, LogCrashInMode, ::testing::Values(SyncMode::kLinked, SyncMode::kAuto),
+                         [](const auto& mode) { return mode.param == SyncMode::kLinked ? "Linked" : "Auto"; });
 
 }  // namespace
 }  // namespace penstock::wal
