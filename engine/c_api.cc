@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/database_core.h"
+#include "engine/runtime_core.h"
 
 using penstock::Code;
 using penstock::Failure;
@@ -207,7 +208,7 @@ uint32_t penstock_runtime_reactors(const penstock_runtime* runtime) {
 }
 
 const char* penstock_runtime_io_backend(const penstock_runtime* runtime) {
-  return runtime == nullptr ? "" : capi::io_backend_of(*const_cast<penstock_runtime*>(runtime));
+  return runtime == nullptr ? "" : runtime->runtime.core()->io_backend().c_str();
 }
 
 // --- Database ---

@@ -15,7 +15,6 @@
 #include <cstddef>
 #include <cstring>
 #include <initializer_list>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -34,8 +33,6 @@ struct penstock_failure {
 struct penstock_runtime {
   penstock::Runtime runtime;
   std::atomic<std::uint32_t> databases{0};  // Handles that are not freed yet, and those on their way.
-  std::mutex mutex;
-  std::string io_backend;  // Under the mutex; once it says something it stays.
 
   explicit penstock_runtime(penstock::Runtime started) : runtime(std::move(started)) {}
 };
@@ -240,8 +237,6 @@ penstock_code report_no_place(penstock_failure** failure);
 
 inline Bytes view(penstock_bytes bytes) noexcept { return {static_cast<const char*>(bytes.data), bytes.size}; }
 inline penstock_bytes view(Bytes bytes) noexcept { return {bytes.data(), bytes.size()}; }
-
-const char* io_backend_of(penstock_runtime& runtime);
 
 /// The first thing wrong with a call's handles and bytes, if any. `family` is not looked at if the call has none.
 Outcome<Database*> check(penstock_database* database, std::initializer_list<penstock_bytes> arguments);

@@ -12,19 +12,6 @@ using penstock::Result;
 using penstock::Status;
 namespace capi = penstock::capi;
 
-namespace penstock::capi {
-
-/// Empty until reactor 0 runs. What was returned once stays where it is.
-const char* io_backend_of(penstock_runtime& runtime) {
-  const std::scoped_lock lock(runtime.mutex);
-  if (runtime.io_backend.empty()) {
-    runtime.io_backend = runtime.runtime.io_backend();
-  }
-  return runtime.io_backend.empty() ? "" : runtime.io_backend.c_str();
-}
-
-}  // namespace penstock::capi
-
 penstock_code penstock_runtime_attach(penstock_runtime* runtime, penstock_reactor** reactor, penstock_failure** failure) {
   if (!capi::prepare(reactor)) {
     return capi::report_no_place(failure);

@@ -88,6 +88,7 @@ Outcome<bool> RuntimeCore::start_threads(const RuntimeOptions& options, std::uin
     reactors_.push_back(&(*thread)->reactor());
     threads_.push_back(std::move(*thread));
   }
+  note_io_backend(*reactors_.front());
   make_task_groups();
   if (const Status status = chunks_.start(); !status.is_ok()) {
     return std::unexpected(Failure(status, "cannot start the thread that prepares memory: " + status.to_string()));
@@ -124,12 +125,18 @@ RuntimeCore::~RuntimeCore() {
   }
 }
 
-std::string RuntimeCore::io_backend() const {
-  if (!is_donated()) {
-    return reactors_.front()->io().description();
+const std::string& RuntimeCore::io_backend() const noexcept {
+  static const std::string unknown;
+  return knows_io_backend_.load(std::memory_order_acquire) ? io_backend_ : unknown;
+}
+
+/// Once: the Io of a donated thread comes and goes with it.
+void RuntimeCore::note_io_backend(const reactor::Reactor& reactor) {
+  if (knows_io_backend_.load(std::memory_order_relaxed)) {
+    return;
   }
-  // The Io itself comes and goes with its thread.
-  return knows_io_backend_.load(std::memory_order_acquire) ? hosted_io_backend_ : std::string();
+  io_backend_ = reactor.io().description();
+  knows_io_backend_.store(true, std::memory_order_release);
 }
 
 void RuntimeCore::abandon(std::shared_ptr<void> inherited) {
@@ -175,9 +182,8 @@ Outcome<RuntimeCore::Attached> RuntimeCore::attach() {
       return std::unexpected(std::move(loop.error()));
     }
     attached.loop = std::move(*loop);
-    if (attached.index == 0 && !knows_io_backend_.load(std::memory_order_relaxed)) {
-      hosted_io_backend_ = reactor.io().description();
-      knows_io_backend_.store(true, std::memory_order_release);
+    if (attached.index == 0) {
+      note_io_backend(reactor);
     }
     slot.store(Slot::kAttached, std::memory_order_seq_cst);
     return attached;

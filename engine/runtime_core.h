@@ -36,7 +36,8 @@ class RuntimeCore {
   reactor::System& system() const noexcept { return system_; }
   const std::vector<reactor::Reactor*>& reactors() const noexcept { return reactors_; }
   std::uint64_t memory_limit() const noexcept { return memory_limit_; }
-  std::string io_backend() const;
+  /// What Runtime::io_backend() says; once it says something it stays, and its bytes stay where they are.
+  const std::string& io_backend() const noexcept;
   /// For the memtables of all databases. Any thread.
   reactor::ChunkPool& chunks() const noexcept { return chunks_; }
   /// For what opens and closes databases on reactor `index`: outlives them. Use on that reactor only.
@@ -76,6 +77,7 @@ class RuntimeCore {
   Outcome<bool> start_threads(const RuntimeOptions& options, std::uint32_t count);
   void make_hosted(const RuntimeOptions& options, std::uint32_t count);
   void make_task_groups();
+  void note_io_backend(const reactor::Reactor& reactor);
 
   reactor::System& system_;
   const std::uint32_t process_ = process_number();
@@ -88,7 +90,7 @@ class RuntimeCore {
 
   reactor::IoOptions io_options_;        // Of donated threads.
   std::deque<std::atomic<Slot>> slots_;  // One per donated reactor.
-  std::string hosted_io_backend_;        // Written once, before the flag.
+  std::string io_backend_;               // Written once, before the flag.
   std::atomic<bool> knows_io_backend_{false};
   std::atomic<std::uint32_t> calls_{0};
   std::atomic<std::uint32_t> databases_{0};  // From the beginning of an opening to the end of the closing.

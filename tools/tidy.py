@@ -26,6 +26,7 @@ LONG_FILES = {
 TESTED_BY = {
     "btree/check.cc": "btree/tree_test.cc",
     "btree/cursor.cc": "btree/tree_test.cc",
+    "btree/descent.cc": "btree/tree_test.cc",
     "btree/extent.cc": "btree/page_store_test.cc",
     "btree/family_root.cc": "btree/page_test.cc",
     "btree/merge.cc": "btree/tree_test.cc",
