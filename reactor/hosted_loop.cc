@@ -120,7 +120,7 @@ HostedLoop::Passes HostedLoop::run_passes() {
 void HostedLoop::settle() {
   reactor_.disarm();
   while (run_passes().more || reactor_.io().in_flight() != 0) {
-    if (!try_arm()) continue;
+    if (reactor_.io().in_flight() == 0 || !try_arm()) continue;  // Nothing would end the wait.
     wait(-1);
     reactor_.disarm();
   }

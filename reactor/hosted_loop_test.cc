@@ -247,6 +247,20 @@ TEST_P(HostedLoopTest, SettlingWaitsForWhatIsInFlight) {
   EXPECT_TRUE(status.is_ok()) << status.to_string();
 }
 
+Task<> work_for(Reactor* reactor, std::uint64_t duration_ns) {
+  co_await reactor->yield();
+  const std::uint64_t end_ns = reactor->now_ns() + duration_ns;
+  while (reactor->now_ns() < end_ns) {
+  }
+}
+
+TEST_P(HostedLoopTest, SettlingEndsWithALongTurnAfterWhichNothingIsLeft) {
+  TaskGroup group(reactor_);
+  group.spawn(&work_for, &reactor_, std::uint64_t{3'000'000});
+  detach();
+  EXPECT_FALSE(HostedLoop::has_reactor());
+}
+
 TEST_P(HostedLoopTest, AThreadThatPostsWhileTheLoopIsDetachedMeetsNoDeadIo) {
   constexpr std::uint64_t kMessages = 500;
   std::atomic<std::uint64_t> total{0};
