@@ -3,7 +3,7 @@
 
   bench/compare.py [workload ...] [--rounds N] [--build build/release] [--dir DIR] [--sync 0|1] [--json FILE]
 
-Workloads: manifold, fillrandom, overwrite, commit, readrandom, recovery (Penstock alone); default: manifold, fillrandom, recovery.
+Workloads: manifold, fillrandom, overwrite, commit, readrandom, scan, recovery (Penstock alone); default: manifold, fillrandom, recovery.
 Rounds are interleaved, ours and theirs in turn and with the first one changing, so that a busy disk or neighbour meets both. Prints
 medians, the spread (least and most) and the ratios of medians. Databases are made in DIR/ours and DIR/<peer> and stay there; every
 program removes only a database of its own.
@@ -20,10 +20,10 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 JOBS = ROOT / "bench/jobs"
 JOB_FILES = {"manifold": "manifold-cf.ini", "fillrandom": "fillrandom.ini", "overwrite": "overwrite.ini", "commit": "commit.ini",
-             "readrandom": "readrandom.ini", "recovery": "recovery.ini"}
+             "readrandom": "readrandom.ini", "scan": "scan.ini", "recovery": "recovery.ini"}
 # What the peers run: name, program, its arguments. As many threads as batches in flight here (clients x iodepth of the job file):
 # RocksDB groups the commits of waiting threads. --memory is memory_limit of the job file.
-KEYS = {"fillrandom": 5 << 20, "overwrite": 2 << 20, "commit": 1 << 20, "readrandom": 5 << 20}
+KEYS = {"fillrandom": 5 << 20, "overwrite": 2 << 20, "commit": 1 << 20, "readrandom": 5 << 20, "scan": 5 << 20}
 PEERS = {
     "manifold": [("rocksdb", "rocksdb_peer", ["manifold", "--clients", 8])],
     "fillrandom": [("rocksdb", "rocksdb_peer", ["fillrandom", "--clients", 32, "--memory", 1 << 30])],
@@ -31,6 +31,7 @@ PEERS = {
     "commit": [("bare loop", "bare_loop", [])] +
               [(f"rocksdb-{clients}", "rocksdb_peer", ["commit", "--clients", clients]) for clients in (1, 8, 64, 256)],
     "readrandom": [("lmdb", "lmdb_peer", ["--clients", 2]), ("rocksdb", "rocksdb_peer", ["readrandom", "--clients", 2])],
+    "scan": [("lmdb", "lmdb_peer", ["--clients", 2, "--scan-rows", 100])],
 }
 # Ours, theirs, of each workload.
 RATIOS = {
@@ -42,6 +43,7 @@ RATIOS = {
                ("commit-256", "rocksdb-256"), ("commit-2x128", "rocksdb-256")],
     "readrandom": [("readrandom-on-shard", "lmdb"), ("readrandom-session", "lmdb"), ("readrandom-waiting", "lmdb"),
                    ("readrandom-waiting", "rocksdb")],
+    "scan": [("scan-on-shard", "lmdb"), ("scan-threads", "lmdb")],
 }
 WITH_BYTES = ("fillrandom", "overwrite")
 

@@ -1,4 +1,4 @@
-// LMDB reading what penstock-bench reads in bench/jobs/readrandom.ini: the other side of a comparison of cached reads.
+// LMDB reading what penstock-bench reads in bench/jobs/readrandom.ini and scan.ini: the other side of a comparison of cached reads.
 //
 // The same keys and values (tools/penstock-bench/dataset.h), the same check of every value and the same clock per read. Each
 // thread has a read transaction of its own, renewed for every get. The last line is JSON.
@@ -29,6 +29,7 @@ struct PeerOptions {
   std::uint32_t value_size = 100;
   std::uint32_t clients = 2;
   double seconds = 5;
+  std::uint32_t scan_rows = 0;
 };
 
 void require(int result, const char* what) {
@@ -81,6 +82,12 @@ struct ReaderResult {
   base::Histogram latency;
 };
 
+void check_row(const Dataset& dataset, std::uint32_t number, const MDB_val& value) {
+  if (!dataset.value_version(0, number, {static_cast<const char*>(value.mv_data), value.mv_size}).has_value()) {
+    throw std::runtime_error("a value is not the one written");
+  }
+}
+
 void read(const Environment& environment, MDB_dbi table, const Dataset& dataset, const PeerOptions& peer, std::uint32_t client,
           const std::atomic<bool>& stop, ReaderResult& result) {
   MDB_txn* transaction = nullptr;
@@ -96,14 +103,47 @@ void read(const Environment& environment, MDB_dbi table, const Dataset& dataset,
     MDB_val key_bytes = value_of(key);
     MDB_val value{};
     require(mdb_get(transaction, table, &key_bytes, &value), "mdb_get");
-    if (!dataset.value_version(0, number, {static_cast<const char*>(value.mv_data), value.mv_size}).has_value()) {
-      throw std::runtime_error("a value is not the one written");
+    check_row(dataset, number, value);
+    const std::uint64_t now = now_ns();
+    result.latency.record(now - at_ns);
+    at_ns = now;
+    ++result.reads;
+  }
+  mdb_txn_abort(transaction);
+}
+
+void scan(const Environment& environment, MDB_dbi table, const Dataset& dataset, const PeerOptions& peer, std::uint32_t client,
+          const std::atomic<bool>& stop, ReaderResult& result) {
+  MDB_txn* transaction = nullptr;
+  MDB_cursor* cursor = nullptr;
+  require(mdb_txn_begin(environment.get(), nullptr, MDB_RDONLY, &transaction), "mdb_txn_begin");
+  require(mdb_cursor_open(transaction, table, &cursor), "mdb_cursor_open");
+  base::Random random(client + 0x5ca7);
+  std::string key(peer.key_size, '\0');
+  std::uint64_t at_ns = now_ns();
+  while (!stop.load(std::memory_order_relaxed)) {
+    dataset.fill_key(static_cast<std::uint32_t>(random.below(peer.keys)), key.data());
+    mdb_txn_reset(transaction);
+    require(mdb_txn_renew(transaction), "mdb_txn_renew");
+    require(mdb_cursor_renew(transaction, cursor), "mdb_cursor_renew");
+    MDB_val key_bytes = value_of(key);
+    MDB_val value{};
+    int found = mdb_cursor_get(cursor, &key_bytes, &value, MDB_SET_RANGE);
+    for (std::uint32_t row = 0; found == MDB_SUCCESS && row < peer.scan_rows; ++row) {
+      check_row(dataset, dataset.number_of({static_cast<const char*>(key_bytes.mv_data), key_bytes.mv_size}), value);
+      if (row + 1 < peer.scan_rows) {
+        found = mdb_cursor_get(cursor, &key_bytes, &value, MDB_NEXT);
+      }
+    }
+    if (found != MDB_NOTFOUND) {
+      require(found, "mdb_cursor_get");
     }
     const std::uint64_t now = now_ns();
     result.latency.record(now - at_ns);
     at_ns = now;
     ++result.reads;
   }
+  mdb_cursor_close(cursor);
   mdb_txn_abort(transaction);
 }
 
@@ -116,7 +156,7 @@ void run(const PeerOptions& peer) {
   std::vector<std::thread> threads;
   const std::uint64_t start_ns = now_ns();
   for (std::uint32_t client = 0; client < peer.clients; ++client) {
-    threads.emplace_back(read, std::cref(environment), table, std::cref(dataset), std::cref(peer), client, std::cref(stop),
+    threads.emplace_back(peer.scan_rows == 0 ? read : scan, std::cref(environment), table, std::cref(dataset), std::cref(peer), client, std::cref(stop),
                          std::ref(results[client]));
   }
   std::this_thread::sleep_for(std::chrono::duration<double>(peer.seconds));
@@ -141,6 +181,7 @@ int main(int count, char** arguments) {
   app.add_option("--keys", peer.keys, "keys of the data set");
   app.add_option("--clients", peer.clients, "threads that read");
   app.add_option("--seconds", peer.seconds, "how long");
+  app.add_option("--scan-rows", peer.scan_rows, "walk over so many rows from each key on; 0: gets");
   CLI11_PARSE(app, count, arguments);
   try {
     penstock::bench::run(peer);

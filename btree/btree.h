@@ -57,7 +57,9 @@ class Cursor {
   /// To the first pair with key >= `key`.
   Task<Status> seek(Bytes key);
   Task<Status> next();
-  /// Moves on within the current leaf; false if the leaf is at its end (call next()). Never suspends.
+  /// The same if all pages that are needed are in memory. False: seek() has to read one.
+  bool try_seek(Bytes key);
+  /// False: a page has to be read. The cursor is at no pair then, and next() goes on.
   bool try_next();
   bool valid() const noexcept;
   Bytes key() const noexcept;    ///< Valid until the cursor moves.

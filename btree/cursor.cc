@@ -26,14 +26,42 @@ struct Cursor::Impl {
   NodeView node;  // Of the leaf.
   std::uint32_t index = 0;
   bool is_valid = false;
-  bool has_key = false;  // `key` is that of `index`; made when asked for.
+  bool must_descend = false;  // The path leads to a child that has not been entered.
+  bool has_key = false;       // `key` is that of `index`; made when asked for.
   std::string key;
 
+  void reset() noexcept {
+    path.clear();
+    leaf = PageRef();
+    is_valid = false;
+    must_descend = false;
+  }
   /// From `pointer` down to the leaf for `sought`, or to the first leaf. Leaves `index` there; it may be past the leaf's end.
   Task<Status> descend(ChildPointer pointer, const Bytes* sought);
-  /// To the first pair of the next leaf.
-  Task<Status> next_leaf();
+  /// The same from memory. False: a page is missing, or not what it should be; the path is as it was.
+  bool try_descend(ChildPointer pointer, const Bytes* sought);
+  /// Off the leaf, to the next child on the path. False: there is none.
+  bool advance() noexcept;
+  ChildPointer next_child() const noexcept { return path.back().node.child(path.back().index); }
+  /// Takes a page that the descent came to. False: it is of a wrong level.
+  bool enter(PageRef page, const Bytes* sought);
 };
+
+bool Cursor::Impl::enter(PageRef page, const Bytes* sought) {
+  const NodeView here(page.bytes());
+  if (!path.empty() && path.back().node.level() != here.level() + 1U) return false;
+  if (!here.is_leaf()) {
+    path.push_back(Level{.page = std::move(page), .node = here, .index = sought == nullptr ? 0 : here.child_index(*sought)});
+    return true;
+  }
+  leaf = std::move(page);
+  node = here;
+  index = sought == nullptr ? 0 : node.lower_bound(*sought).index;
+  is_valid = index < node.count();
+  has_key = false;
+  must_descend = false;
+  return true;
+}
 
 Task<Status> Cursor::Impl::descend(ChildPointer pointer, const Bytes* sought) {
   while (true) {
@@ -43,30 +71,33 @@ Task<Status> Cursor::Impl::descend(ChildPointer pointer, const Bytes* sought) {
       if (!read.has_value()) co_return read.error();
       page = std::move(*read);
     }
-    const NodeView here(page.bytes());
-    if (!path.empty() && path.back().node.level() != here.level() + 1U) co_return corruption_at(pointer.address);
-    if (here.is_leaf()) {
-      leaf = std::move(page);
-      node = here;
-      index = sought == nullptr ? 0 : node.lower_bound(*sought).index;
-      is_valid = index < node.count();
-      has_key = false;
-      co_return Status::ok();
-    }
-    path.push_back(Level{.page = std::move(page), .node = here, .index = sought == nullptr ? 0 : here.child_index(*sought)});
-    pointer = here.child(path.back().index);
+    if (!enter(std::move(page), sought)) co_return corruption_at(pointer.address);
+    if (leaf) co_return Status::ok();
+    pointer = next_child();
   }
 }
 
-Task<Status> Cursor::Impl::next_leaf() {
+bool Cursor::Impl::try_descend(ChildPointer pointer, const Bytes* sought) {
+  const std::size_t depth = path.size();
+  while (true) {
+    PageRef page = store.find_cached(pointer);
+    if (!page || !enter(std::move(page), sought)) {
+      path.resize(depth);
+      return false;
+    }
+    if (leaf) return true;
+    pointer = next_child();
+  }
+}
+
+bool Cursor::Impl::advance() noexcept {
   is_valid = false;
   leaf = PageRef();
   while (!path.empty() && path.back().index + 1 == path.back().node.count()) path.pop_back();
-  if (path.empty()) co_return Status::ok();
+  if (path.empty()) return false;
   path.back().index += 1;
-  const ChildPointer pointer = path.back().node.child(path.back().index);
-  PENSTOCK_CO_TRY(co_await descend(pointer, nullptr));
-  co_return Status::ok();
+  must_descend = true;
+  return true;
 }
 
 Cursor::Cursor(PageStore& store, ChildPointer root, FamilyId family) : impl_(std::make_unique<Impl>(store, root, family)) {}
@@ -75,30 +106,39 @@ Cursor::Cursor(Cursor&&) noexcept = default;
 
 Task<Status> Cursor::seek(Bytes key) {
   Impl& impl = *impl_;
-  impl.path.clear();
-  impl.leaf = PageRef();
-  impl.is_valid = false;
+  impl.reset();
   if (impl.root.is_null()) co_return Status::ok();
   const std::string sought(key);  // Of this cursor, perhaps.
   const Bytes view = sought;
   PENSTOCK_CO_TRY(co_await impl.descend(impl.root, &view));
-  if (!impl.is_valid) PENSTOCK_CO_TRY(co_await impl.next_leaf());
+  if (!impl.is_valid && impl.advance()) PENSTOCK_CO_TRY(co_await impl.descend(impl.next_child(), nullptr));
   co_return Status::ok();
 }
 
+bool Cursor::try_seek(Bytes key) {
+  Impl& impl = *impl_;
+  impl.reset();
+  if (impl.root.is_null()) return true;
+  if (!impl.try_descend(impl.root, &key)) return false;
+  return impl.is_valid || !impl.advance() || impl.try_descend(impl.next_child(), nullptr);
+}
+
 Task<Status> Cursor::next() {
-  if (try_next()) co_return Status::ok();
-  PENSTOCK_CO_TRY(co_await impl_->next_leaf());
+  Impl& impl = *impl_;
+  if (!impl.must_descend && try_next()) co_return Status::ok();
+  PENSTOCK_CO_TRY(co_await impl.descend(impl.next_child(), nullptr));
   co_return Status::ok();
 }
 
 bool Cursor::try_next() {
   Impl& impl = *impl_;
   PENSTOCK_ASSERT(impl.is_valid);
-  if (impl.index + 1 >= impl.node.count()) return false;
-  impl.index += 1;
-  impl.has_key = false;
-  return true;
+  if (impl.index + 1 < impl.node.count()) {
+    impl.index += 1;
+    impl.has_key = false;
+    return true;
+  }
+  return !impl.advance() || impl.try_descend(impl.next_child(), nullptr);
 }
 
 bool Cursor::valid() const noexcept { return impl_->is_valid; }

@@ -2,10 +2,12 @@
 #include "penstock/shard.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/checksum.h"
 #include "engine/calls.h"
 #include "engine/reactor_part.h"
+#include "engine/row_walk.h"
 #include "engine/shard_engine.h"
 
 namespace penstock {
@@ -67,9 +69,35 @@ Task<Result<bool>> Shard::contains(const Family& family, Bytes key) {
   co_return co_await engine_->contains(family.state(), key);
 }
 
+bool Shard::may_walk(const Family& family) const noexcept {
+  return family.valid() && (family.placement() != Placement::kPinned || family.shard_of({}) == id());
+}
+
+RowCursor::RowCursor(std::unique_ptr<detail::RowWalk> walk) noexcept : walk_(std::move(walk)) {}
+RowCursor::RowCursor(RowCursor&&) noexcept = default;
+RowCursor& RowCursor::operator=(RowCursor&&) noexcept = default;
+RowCursor::~RowCursor() = default;
+Task<Status> RowCursor::seek(Bytes key) { return walk_->seek(key); }
+Task<Status> RowCursor::next() { return walk_->next(); }
+bool RowCursor::try_seek(Bytes key) { return walk_->try_seek(key); }
+bool RowCursor::try_next() { return walk_->try_next(); }
+bool RowCursor::valid() const noexcept { return walk_->valid(); }
+Bytes RowCursor::key() const noexcept { return walk_->key(); }
+Bytes RowCursor::value() const noexcept { return walk_->value(); }
+
+Result<RowCursor> Shard::rows(const Family& family) {
+  if (!may_walk(family)) {
+    return std::unexpected(Status(Code::kInvalidArgument).with_shard(id()));
+  }
+  Result<std::unique_ptr<detail::RowWalk>> walk = engine_->walk(family.state());
+  if (!walk.has_value()) {
+    return std::unexpected(walk.error().with_shard(id()));
+  }
+  return RowCursor(std::move(*walk));
+}
+
 Task<Result<ScanResult>> Shard::scan(const Family& family, const ScanOptions& options) {
-  const bool is_elsewhere = family.valid() && family.placement() == Placement::kPinned && family.shard_of({}) != id();
-  if (!family.valid() || options.rows_max == 0 || is_elsewhere) {
+  if (!may_walk(family) || options.rows_max == 0) {
     co_return std::unexpected(Status(Code::kInvalidArgument).with_shard(id()));
   }
   co_return co_await engine_->scan(family.state(), options);

@@ -35,6 +35,8 @@ class ReactorPart;
 
 namespace penstock::detail {
 
+class RowWalk;
+
 class ShardEngine {
  public:
   ShardEngine(engine::ReactorPart& part, ShardId id);
@@ -80,6 +82,8 @@ class ShardEngine {
   Task<Result<std::string>> get(const FamilyState& family, Bytes key);
   Task<Result<PinnedValue>> get_pinned(const FamilyState& family, Bytes key);
   Task<Result<bool>> contains(const FamilyState& family, Bytes key);
+  /// Errors: dropped.
+  Result<std::unique_ptr<RowWalk>> walk(const FamilyState& family);
   Task<Result<ScanResult>> scan(const FamilyState& family, const ScanOptions& options);
 
   // --- flushing (engine/shard_flush.cc) ---
@@ -102,6 +106,7 @@ class ShardEngine {
   void collect(Metrics& metrics) const;
 
  private:
+  friend class RowWalk;
   struct Generation {
     explicit Generation(reactor::ChunkPool* chunks) noexcept : memtable(chunks) {}
 
@@ -138,7 +143,6 @@ class ShardEngine {
   Status absence(const FamilyState& family, Located::Answer answer) const noexcept;
   Task<Result<PinnedValue>> get_from_tree(FamilyId family, Bytes key);
   GenerationList generations() const;
-  class Scan;
 
   Task<> run_flusher();
   Task<Status> flush_once();
@@ -160,7 +164,7 @@ class ShardEngine {
   std::deque<std::shared_ptr<Generation>> frozen_;  // Oldest first.
   Sequence assigned_ = 0;                           // Last sequence given to an operation.
   Sequence published_ = 0;
-  std::multiset<Sequence> readers_;  // Positions that scans in progress read at.
+  std::multiset<Sequence> readers_;  // Positions that walks in progress read at.
 
   std::deque<engine::CommitCall*> waiting_;    // Not applied yet.
   std::deque<engine::CommitCall*> in_flight_;  // Applied, not published.

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "engine/reactor_part.h"
+#include "engine/row_walk.h"
 #include "engine/shard_engine.h"
 
 namespace penstock::detail {
@@ -181,134 +182,36 @@ ShardEngine::GenerationList ShardEngine::generations() const {
   return list;
 }
 
-/// One scan: the generations, root and position of its beginning, kept until it ends. So its rows are of one published position
-/// although it suspends for pages and commits and flushes go on.
-class ShardEngine::Scan {
- public:
-  Scan(ShardEngine& shard, FamilyId family)
-      : shard_(shard),
-        visible_(shard.published_),
-        reader_(shard.readers_.insert(visible_)),
-        generations_(shard.generations()),
-        pin_(shard.store_->pin_current()),
-        tree_(*shard.store_, shard.flusher_->root_of(family), family),
-        family_(family) {
-    for (const std::shared_ptr<const Generation>& generation : generations_) {
-      cursors_.push_back(generation->memtable.cursor(family));
-    }
-  }
-  ~Scan() { shard_.readers_.erase(reader_); }
-  Scan(const Scan&) = delete;
-  Scan& operator=(const Scan&) = delete;
-
-  Task<Status> seek(Bytes key) {
-    for (memtable::Memtable::Cursor& cursor : cursors_) {
-      cursor.seek(key);
-      skip_invisible(cursor);
-    }
-    co_return co_await tree_.seek(key);
-  }
-
-  bool valid() const { return tree_.valid() || std::ranges::any_of(cursors_, &memtable::Memtable::Cursor::valid); }
-
-  /// The smallest key of all sources.
-  Bytes key() const {
-    std::optional<Bytes> smallest;
-    if (tree_.valid()) {
-      smallest = tree_.key();
-    }
-    for (const memtable::Memtable::Cursor& cursor : cursors_) {
-      if (cursor.valid() && (!smallest.has_value() || cursor.key() < *smallest)) {
-        smallest = cursor.key();
-      }
-    }
-    return *smallest;
-  }
-
-  /// The value at key(): of the newest source that has it; none if it is deleted.
-  Task<Result<std::optional<std::string>>> value() {
-    const Bytes at = key();
-    for (const memtable::Memtable::Cursor& cursor : cursors_) {
-      if (!cursor.valid() || cursor.key() != at) {
-        continue;
-      }
-      const std::optional<memtable::Memtable::Version> version = cursor.version(visible_);
-      PENSTOCK_ASSERT(version.has_value());  // Invisible ones were skipped.
-      co_return version->is_delete ? std::nullopt : std::optional<std::string>(version->value);
-    }
-    if (!tree_.extent().has_value()) {
-      co_return std::optional<std::string>(tree_.value());
-    }
-    Result<std::string> read = co_await shard_.store_->read_extent(*tree_.extent(), family_);
-    if (!read.has_value()) {
-      co_return std::unexpected(read.error());
-    }
-    co_return std::optional<std::string>(std::move(*read));
-  }
-
-  /// Past key() in every source.
-  Task<Status> next() {
-    const Bytes at = key();  // Memtable keys never move; the tree's cursor goes last.
-    const bool tree_moves = tree_.valid() && tree_.key() == at;
-    for (memtable::Memtable::Cursor& cursor : cursors_) {
-      if (cursor.valid() && cursor.key() == at) {
-        cursor.next();
-        skip_invisible(cursor);
-      }
-    }
-    if (tree_moves && !tree_.try_next()) {
-      co_return co_await tree_.next();
-    }
-    co_return Status::ok();
-  }
-
- private:
-  void skip_invisible(memtable::Memtable::Cursor& cursor) const {
-    while (cursor.valid() && !cursor.version(visible_).has_value()) {
-      cursor.next();
-    }
-  }
-
-  ShardEngine& shard_;
-  const Sequence visible_;
-  std::multiset<Sequence>::iterator reader_;
-  GenerationList generations_;
-  btree::PageStore::ReadPin pin_;
-  btree::Cursor tree_;
-  std::vector<memtable::Memtable::Cursor> cursors_;
-  FamilyId family_;
-};
-
-Task<Result<ScanResult>> ShardEngine::scan(const FamilyState& family, const ScanOptions& options) {
+Result<std::unique_ptr<RowWalk>> ShardEngine::walk(const FamilyState& family) {
   ++scans_;
   if (family.dropped.load(std::memory_order_relaxed)) {
-    co_return std::unexpected(Status(Code::kDropped).with_place(FileKind::kCatalog, family.id));
+    return std::unexpected(Status(Code::kDropped).with_place(FileKind::kCatalog, family.id));
   }
+  return std::make_unique<RowWalk>(*this, family.id);
+}
+
+Task<Result<ScanResult>> ShardEngine::scan(const FamilyState& family, const ScanOptions& options) {
+  Result<std::unique_ptr<RowWalk>> begun = walk(family);
+  if (!begun.has_value()) {
+    co_return std::unexpected(begun.error());
+  }
+  RowWalk& rows = **begun;
   ScanResult result;
   std::uint64_t bytes = 0;
-  Scan scan(*this, family.id);
-  if (const Status status = co_await scan.seek(options.from); !status.is_ok()) {
-    co_return std::unexpected(status.with_shard(id_));
-  }
-  while (scan.valid()) {
-    if (options.to.has_value() && scan.key() >= Bytes(*options.to)) {
-      break;
-    }
+  Status status = co_await rows.seek(options.from);
+  while (status.is_ok() && rows.valid() && (!options.to.has_value() || rows.key() < Bytes(*options.to))) {
     if (result.rows.size() >= options.rows_max || bytes >= options.bytes_max) {
-      result.next = std::string(scan.key());
+      result.next = std::string(rows.key());
       break;
     }
-    Result<std::optional<std::string>> value = co_await scan.value();
-    if (!value.has_value()) {
-      co_return std::unexpected(value.error().with_shard(id_));
+    result.rows.push_back({.key = std::string(rows.key()), .value = std::string(rows.value())});
+    bytes += rows.key().size() + rows.value().size();
+    if (!rows.try_next()) {
+      status = co_await rows.next();
     }
-    if (value->has_value()) {
-      result.rows.push_back({.key = std::string(scan.key()), .value = std::move(**value)});
-      bytes += result.rows.back().key.size() + result.rows.back().value.size();
-    }
-    if (const Status status = co_await scan.next(); !status.is_ok()) {
-      co_return std::unexpected(status.with_shard(id_));
-    }
+  }
+  if (!status.is_ok()) {
+    co_return std::unexpected(status);
   }
   co_return result;
 }

@@ -19,6 +19,7 @@
 namespace penstock {
 
 namespace detail {
+class RowWalk;
 class ShardEngine;
 }  // namespace detail
 
@@ -67,6 +68,36 @@ class PinnedValue {
   void* page_ = nullptr;                ///< A pinned cache frame.
 };
 
+/// A walk over a family's rows on this shard in key order, which are looked at where they lie. All are as of the position that
+/// was published when the cursor was made: commits and flushes go on meanwhile. Belongs to the shard's reactor: it is made, used and
+/// destroyed there, by one task. Keep it for that task: it holds memtables and pages that are older than those of today.
+class RowCursor {
+ public:
+  RowCursor(RowCursor&&) noexcept;
+  RowCursor& operator=(RowCursor&&) noexcept;
+  ~RowCursor();
+
+  /// To the first row with a key at or after `key`. Errors: corruption, io_error; the cursor is good for nothing but another seek()
+  /// then.
+  Task<Status> seek(Bytes key);
+  /// On to the next row. valid() beforehand.
+  Task<Status> next();
+  /// The same at once if all that is needed is in memory: suspends nothing, makes no system call. False: something has to be
+  /// read, and seek() of the same key, or next(), does that; until then there is no row.
+  bool try_seek(Bytes key);
+  bool try_next();
+
+  /// False: before the first seek, and past the last row.
+  bool valid() const noexcept;
+  Bytes key() const noexcept;    ///< Good until the cursor moves; so is
+  Bytes value() const noexcept;  ///< this.
+
+ private:
+  friend class Shard;
+  explicit RowCursor(std::unique_ptr<detail::RowWalk> walk) noexcept;
+  std::unique_ptr<detail::RowWalk> walk_;
+};
+
 class Shard {
  public:
   explicit Shard(detail::ShardEngine& engine) noexcept : engine_(&engine) {}
@@ -82,6 +113,8 @@ class Shard {
   /// Empty: a page has to be read first, and get_pinned() does that.
   std::optional<Result<PinnedValue>> get_cached(const Family& family, Bytes key);
   Task<Result<bool>> contains(const Family& family, Bytes key);
+  /// Errors: invalid_argument (a family pinned elsewhere), dropped.
+  Result<RowCursor> rows(const Family& family);
   /// Rows of this shard in key order, consistent as of one published position.
   Task<Result<ScanResult>> scan(const Family& family, const ScanOptions& options);
 
@@ -97,6 +130,7 @@ class Shard {
 
  private:
   bool is_mine(const Family& family, Bytes key) const noexcept;
+  bool may_walk(const Family& family) const noexcept;
 
   detail::ShardEngine* engine_;
 };

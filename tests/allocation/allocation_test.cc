@@ -65,6 +65,25 @@ Task<Status> load_pages(Shard& shard, Family family) {
   co_return Status();
 }
 
+Task<Count> walk_all(Shard& shard, Family family) {
+  Count count;
+  Result<RowCursor> cursor = shard.rows(family);
+  if (!cursor.has_value()) co_return Count(cursor.error());
+  if (count.status = co_await cursor->seek(""); !count.status.is_ok()) co_return count;  // The longest key has been seen, too.
+  for (int round = 0; round < 2; ++round) {
+    const std::uint64_t before = allocations;
+    count.found = 0;
+    bool has_moved = cursor->try_seek("");
+    while (has_moved && cursor->valid()) {
+      if (cursor->value() == cursor->key()) ++count.found;
+      has_moved = cursor->try_next();
+    }
+    if (!has_moved) ++count.missing_pages;
+    count.allocations = allocations - before;
+  }
+  co_return count;
+}
+
 using AllocationTest = DatabaseTest;
 
 TEST_F(AllocationTest, CachedGetsOnAShardMakeNone) {
@@ -87,6 +106,12 @@ TEST_F(AllocationTest, CachedGetsOnAShardMakeNone) {
   EXPECT_EQ(in_pages.missing_pages, 0U);
   EXPECT_EQ(in_pages.found, kKeys);
   EXPECT_EQ(in_pages.allocations, 0U);
+
+  const Count walked = db.run_on(0, &walk_all, data).get();
+  EXPECT_TRUE(walked.status.is_ok());
+  EXPECT_EQ(walked.missing_pages, 0U);
+  EXPECT_EQ(walked.found, kKeys);
+  EXPECT_EQ(walked.allocations, 0U);
 }
 
 }  // namespace

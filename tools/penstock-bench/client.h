@@ -79,5 +79,7 @@ void write_on_shard(Run& run, std::uint32_t client, ClientResult& result);
 void read_from_thread(Run& run, std::uint32_t client, ClientResult& result);
 void read_through_session(Run& run, std::uint32_t client, ClientResult& result);
 void read_on_shard(Run& run, std::uint32_t client, ClientResult& result);
+void scan_from_thread(Run& run, std::uint32_t client, ClientResult& result);
+void scan_on_shard(Run& run, std::uint32_t client, ClientResult& result);
 
 }  // namespace penstock::bench

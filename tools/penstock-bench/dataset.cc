@@ -26,6 +26,15 @@ void Dataset::fill_key(std::uint32_t number, char* key) const noexcept {
   std::memset(key + digits, '0', key_size_ - digits);
 }
 
+std::uint32_t Dataset::number_of(std::string_view key) const noexcept {
+  const std::uint32_t digits = std::min(key_size_, 8U);
+  std::uint32_t number = 0;
+  for (std::uint32_t at = digits - 4; at < digits; ++at) {
+    number = number << 8U | static_cast<unsigned char>(key[at]);
+  }
+  return number;
+}
+
 void Dataset::fill_value(std::uint32_t family, std::uint32_t number, std::uint32_t version, char* value) const noexcept {
   const std::uint64_t tag = tag_of(family, number, version);
   std::memcpy(value, &version, sizeof(version));

@@ -35,6 +35,8 @@ class Dataset {
 
   /// Writes key_size() bytes.
   void fill_key(std::uint32_t number, char* key) const noexcept;
+  /// Of a key of ours.
+  std::uint32_t number_of(std::string_view key) const noexcept;
   /// Writes value_size() bytes.
   void fill_value(std::uint32_t family, std::uint32_t number, std::uint32_t version, char* value) const noexcept;
   /// The version of a value of ours, or nothing if any byte of it is wrong.

@@ -20,7 +20,8 @@ struct Word {
 };
 
 constexpr Word<Op> kOps[] = {{"batch_put", Op::kBatchPut}, {"fillrandom", Op::kFillRandom}, {"overwrite", Op::kOverwrite},
-                             {"commit", Op::kCommit},      {"readrandom", Op::kReadRandom}, {"recovery", Op::kRecovery}};
+                             {"commit", Op::kCommit},      {"readrandom", Op::kReadRandom}, {"scan", Op::kScan},
+                             {"recovery", Op::kRecovery}};
 constexpr Word<Durability> kDurabilities[] = {
     {"sync", Durability::kSync}, {"written", Durability::kWritten}, {"buffered", Durability::kBuffered}};
 constexpr Word<IoBackend> kIoBackends[] = {
@@ -75,7 +76,7 @@ struct Key {
 constexpr Key kKeys[] = {
     {"description", [](Job&, const std::string&) {}, "text for the reader of the file"},
     {"op", [](Job& job, const std::string& value) { job.op = parse_word<Op>(kOps, value); },
-     "batch_put | fillrandom | overwrite | commit | readrandom | recovery"},
+     "batch_put | fillrandom | overwrite | commit | readrandom | scan | recovery"},
     {"dir", [](Job& job, const std::string& value) { job.directory = parse_text(value); }, "directory of the database"},
     {"families", [](Job& job, const std::string& value) { job.families = parse_u32(value, 1); },
      "column families (batch_put, recovery)"},
@@ -103,8 +104,9 @@ constexpr Key kKeys[] = {
      "log to leave behind (recovery)"},
     {"session", [](Job& job, const std::string& value) { job.session = parse_flag(value); },
      "readrandom: clients ask through a session, iodepth gets at a time"},
+    {"scan_rows", [](Job& job, const std::string& value) { job.scan_rows = parse_u32(value, 1); }, "rows of a scan"},
     {"on_shard", [](Job& job, const std::string& value) { job.on_shard = parse_flag(value); },
-     "readrandom, commit: clients run on the shards, as coroutines, instead of on threads"},
+     "readrandom, scan, commit: clients run on the shards, as coroutines, instead of on threads"},
     {"settled", [](Job& job, const std::string& value) { job.settled = parse_flag(value); }, "the time includes flush()"},
     {"durability", [](Job& job, const std::string& value) { job.durability = parse_word<Durability>(kDurabilities, value); },
      "sync | written | buffered"},
@@ -164,6 +166,7 @@ void set_defaults(Job& job) {
       job.batch = 100;
       break;
     case Op::kReadRandom:
+    case Op::kScan:
       job.placement = Placement::kHashed;
       job.keys = 5'000'000;
       job.key_size = 16;
@@ -213,14 +216,17 @@ void check_combinations(Job& job) {
   if (job.keys > std::numeric_limits<std::uint32_t>::max()) {
     refuse(job, "more than 2^32 - 1 keys per family");
   }
-  if ((job.op == Op::kOverwrite || job.op == Op::kCommit || job.op == Op::kReadRandom) && job.ops == 0 && job.runtime_ns == 0) {
+  if ((job.op == Op::kOverwrite || job.op == Op::kCommit || op_reads(job.op)) && job.ops == 0 && job.runtime_ns == 0) {
     refuse(job, "never ends: set ops= or runtime=");
   }
   if (job.op == Op::kCommit && job.batch != 1) {
     refuse(job, "op=commit has batch=1; use op=overwrite for more");
   }
-  if (job.on_shard && ((job.op != Op::kReadRandom && job.op != Op::kCommit) || job.iodepth != 1)) {
-    refuse(job, "on_shard= is for op=readrandom and op=commit with iodepth=1");
+  if (job.on_shard && ((!op_reads(job.op) && job.op != Op::kCommit) || job.iodepth != 1)) {
+    refuse(job, "on_shard= is for op=readrandom, op=scan and op=commit with iodepth=1");
+  }
+  if (job.op == Op::kScan && job.iodepth != 1) {
+    refuse(job, "op=scan has iodepth=1: more clients= instead");
   }
   if (job.on_shard && job.op == Op::kCommit && job.placement != Placement::kPinned) {
     refuse(job, "on_shard= with op=commit needs placement=pinned: a commit is made on the shard of its key");
@@ -231,7 +237,7 @@ void check_combinations(Job& job) {
   if (job.key_size > kKeyBytesMax) {
     refuse(job, fmt::format("key_size= is at most {}", kKeyBytesMax));
   }
-  if (job.op != Op::kReadRandom && job.batch * job.value_bytes_per_op() > kBatchBytesMax) {
+  if (!op_reads(job.op) && job.batch * job.value_bytes_per_op() > kBatchBytesMax) {
     refuse(job, "a batch is over the engine's 32 MiB: lower batch= or value_size=");
   }
 }
@@ -278,8 +284,8 @@ std::string durability_name(Durability durability) { return word_of<Durability>(
 std::string io_backend_name(IoBackend backend) { return word_of<IoBackend>(kIoBackends, backend); }
 std::string wal_sync_name(WalSync wal_sync) { return word_of<WalSync>(kWalSyncs, wal_sync); }
 
-bool op_fills(Op op) { return op != Op::kOverwrite && op != Op::kReadRandom; }
-bool op_reads(Op op) { return op == Op::kReadRandom; }
+bool op_fills(Op op) { return op != Op::kOverwrite && !op_reads(op); }
+bool op_reads(Op op) { return op == Op::kReadRandom || op == Op::kScan; }
 
 std::vector<Job> build_jobs(const std::vector<Section>& sections, const std::vector<Setting>& overrides) {
   std::vector<Job> jobs;

@@ -24,6 +24,7 @@ enum class Op : std::uint8_t {
   kOverwrite,   ///< Random existing keys get new values.
   kCommit,      ///< One operation per commit on random keys.
   kReadRandom,  ///< Gets of random existing keys; every value is checked.
+  kScan,        ///< Walks of `scan_rows` rows from random existing keys on; every value is checked.
   kRecovery,    ///< Fills the log in a child process, kills it, times the opening.
 };
 std::string op_name(Op op);
@@ -60,7 +61,8 @@ struct Job {
   std::uint64_t runtime_ns = 0;
   std::uint64_t log_bytes = 0;  ///< recovery: bytes to leave in the log.
   bool session = false;         ///< readrandom: clients ask through a Session, iodepth at a time.
-  bool on_shard = false;        ///< readrandom, commit: clients are coroutines on the shards, not threads.
+  std::uint32_t scan_rows = 100;
+  bool on_shard = false;        ///< readrandom, scan, commit: clients are coroutines on the shards, not threads.
   bool settled = false;         ///< The time includes flush().
 
   // Engine.
@@ -68,7 +70,9 @@ struct Job {
   RuntimeOptions runtime;
   DatabaseOptions database;
 
-  std::uint64_t value_bytes_per_op() const noexcept { return std::uint64_t{key_size} + value_size; }
+  std::uint64_t value_bytes_per_op() const noexcept {
+    return (std::uint64_t{key_size} + value_size) * (op == Op::kScan ? scan_rows : 1);
+  }
 };
 
 /// `overrides` come after the settings of every section: the command line's --dir, --set and --verify.

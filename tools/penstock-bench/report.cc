@@ -72,11 +72,16 @@ std::string latency_text(const base::Histogram& latency, const std::string& call
   return text;
 }
 
-std::string call_name(const JobResult& result) { return op_reads(result.job.op) ? "get" : "commit"; }
+std::string call_name(const JobResult& result) {
+  if (result.job.op == Op::kScan) {
+    return "scan";
+  }
+  return op_reads(result.job.op) ? "get" : "commit";
+}
 
 std::string throughput_text(const JobResult& result) {
   const std::uint64_t bytes = result.user_bytes();
-  std::string text = fmt::format("  {:6}: ops/s={}", op_reads(result.job.op) ? "get" : "put",
+  std::string text = fmt::format("  {:6}: ops/s={}", op_reads(result.job.op) ? call_name(result) : "put",
                                  short_number(per_second(result.operations, result.elapsed_ns)));
   if (!op_reads(result.job.op)) {
     text += fmt::format(", commits/s={}", short_number(per_second(result.commits, result.elapsed_ns)));

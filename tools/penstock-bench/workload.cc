@@ -19,6 +19,9 @@ namespace {
 using Client = void (*)(Run& run, std::uint32_t client, ClientResult& result);
 
 Client client_of(const Job& job) {
+  if (job.op == Op::kScan) {
+    return job.on_shard ? scan_on_shard : scan_from_thread;
+  }
   if (op_reads(job.op)) {
     return job.on_shard ? read_on_shard : job.session ? read_through_session : read_from_thread;
   }

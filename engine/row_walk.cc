@@ -1,0 +1,156 @@
+#include "engine/row_walk.h"
+
+#include <utility>
+
+#include "base/assert.h"
+
+namespace penstock::detail {
+
+RowWalk::RowWalk(ShardEngine& shard, FamilyId family)
+    : shard_(shard),
+      family_(family),
+      visible_(shard.published_),
+      reader_(shard.readers_.insert(visible_)),
+      generations_(shard.generations()),
+      pin_(shard.store_->pin_current()),
+      tree_(*shard.store_, shard.flusher_->root_of(family), family) {
+  memtables_.reserve(generations_.size());
+  for (const std::shared_ptr<const ShardEngine::Generation>& generation : generations_) {
+    memtables_.push_back(generation->memtable.cursor(family));
+  }
+}
+
+RowWalk::~RowWalk() { shard_.readers_.erase(reader_); }
+
+bool RowWalk::try_seek(Bytes key) {
+  at_ = At::kNowhere;
+  for (memtable::Memtable::Cursor& cursor : memtables_) {
+    cursor.seek(key);
+  }
+  find_nearest();
+  missing_ = Missing::kNothing;
+  if (!tree_.try_seek(key)) {
+    missing_ = Missing::kSeek;
+    sought_.assign(key);
+    return false;
+  }
+  return settle();
+}
+
+Task<Status> RowWalk::seek(Bytes key) {
+  if (try_seek(key)) {
+    co_return Status::ok();
+  }
+  co_return co_await finish();
+}
+
+bool RowWalk::try_next() {
+  PENSTOCK_ASSERT(valid());
+  const bool tree_moves = at_ == At::kTree || (tree_.valid() && tree_.key() == key_);
+  if (at_ == At::kMemtables) {
+    step_memtables();
+  }
+  at_ = At::kNowhere;
+  if (tree_moves && !tree_.try_next()) {
+    missing_ = Missing::kPage;
+    return false;
+  }
+  return settle();
+}
+
+Task<Status> RowWalk::next() {
+  const bool is_under_way = missing_ != Missing::kNothing;
+  if (!is_under_way && try_next()) {
+    co_return Status::ok();
+  }
+  co_return co_await finish();
+}
+
+/// Reads what is missing, until there is a row or the end.
+Task<Status> RowWalk::finish() {
+  while (true) {
+    const Missing missing = std::exchange(missing_, Missing::kNothing);
+    Status status;
+    if (missing == Missing::kExtent) {
+      Result<std::string> value = co_await shard_.store_->read_extent(*tree_.extent(), family_);
+      if (value.has_value()) {
+        extent_value_ = std::move(*value);
+        value_ = extent_value_;
+        at_ = At::kTree;
+        co_return Status::ok();
+      }
+      status = value.error();
+    } else if (missing == Missing::kSeek) {
+      status = co_await tree_.seek(sought_);
+    } else if (missing == Missing::kPage) {
+      status = co_await tree_.next();
+    }
+    if (!status.is_ok()) {
+      co_return status.with_shard(shard_.id());
+    }
+    if (settle()) {
+      co_return Status::ok();
+    }
+  }
+}
+
+/// To the next row from where the sources stand: that is where they are, unless it is deleted.
+bool RowWalk::settle() {
+  while (nearest_ != nullptr) {
+    const int order = tree_.valid() ? nearest_key_.compare(tree_.key()) : -1;
+    if (order > 0) {
+      return settle_on_tree();
+    }
+    const std::optional<memtable::Memtable::Version> version = nearest_->version(visible_);
+    PENSTOCK_ASSERT(version.has_value());  // find_nearest() skips what is invisible.
+    if (!version->is_delete) {
+      at_ = At::kMemtables;
+      key_ = nearest_key_;
+      value_ = version->value;
+      return true;
+    }
+    step_memtables();
+    if (order == 0 && !tree_.try_next()) {
+      missing_ = Missing::kPage;
+      return false;
+    }
+  }
+  return !tree_.valid() || settle_on_tree();
+}
+
+bool RowWalk::settle_on_tree() {
+  key_ = tree_.key();
+  if (tree_.extent().has_value()) {
+    missing_ = Missing::kExtent;
+    return false;
+  }
+  at_ = At::kTree;
+  value_ = tree_.value();
+  return true;
+}
+
+/// Past the nearest key in all of them.
+void RowWalk::step_memtables() {
+  const Bytes passed = nearest_key_;
+  for (memtable::Memtable::Cursor& cursor : memtables_) {
+    if (cursor.valid() && cursor.key() == passed) {
+      cursor.next();
+    }
+  }
+  find_nearest();
+}
+
+void RowWalk::find_nearest() noexcept {
+  nearest_ = nullptr;
+  for (memtable::Memtable::Cursor& cursor : memtables_) {
+    while (cursor.valid() && !cursor.version(visible_).has_value()) {
+      cursor.next();
+    }
+    if (cursor.valid() && (nearest_ == nullptr || cursor.key() < nearest_key_)) {
+      nearest_ = &cursor;
+      nearest_key_ = cursor.key();
+    }
+  }
+}
+
+}  // namespace penstock::detail

@@ -1,0 +1,70 @@
+// A walk over the rows of one family on one shard, in key order: memtables and tree merged, deletes left out.
+//
+// Invariants:
+//   RowWalk-I1 All rows are as of the position that was published when the walk began: it keeps that position's memtables and root
+//              until it ends, whatever is committed, flushed or dropped meanwhile.
+//   RowWalk-I2 A step that answers false has not reached a row; finish() goes on from there.
+// Thread: the shard's reactor.
+#pragma once
+
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "btree/btree.h"
+#include "engine/shard_engine.h"
+#include "memtable/memtable.h"
+#include "penstock/status.h"
+#include "penstock/task.h"
+
+namespace penstock::detail {
+
+class RowWalk {
+ public:
+  RowWalk(ShardEngine& shard, FamilyId family);
+  ~RowWalk();
+  RowWalk(const RowWalk&) = delete;
+  RowWalk& operator=(const RowWalk&) = delete;
+
+  /// To the first row with a key at or after `key`. False: something has to be read; next() does that.
+  bool try_seek(Bytes key);
+  Task<Status> seek(Bytes key);
+  /// valid() beforehand. False: next() goes on.
+  bool try_next();
+  Task<Status> next();
+
+  bool valid() const noexcept { return at_ != At::kNowhere; }
+  Bytes key() const noexcept { return key_; }      ///< Good until the walk moves.
+  Bytes value() const noexcept { return value_; }  ///< The same.
+
+ private:
+  enum class At : std::uint8_t { kNowhere, kMemtables, kTree };
+  enum class Missing : std::uint8_t { kNothing, kSeek, kPage, kExtent };
+
+  bool settle();
+  bool settle_on_tree();
+  void step_memtables();
+  void find_nearest() noexcept;
+  Task<Status> finish();
+
+  ShardEngine& shard_;
+  const FamilyId family_;
+  const Sequence visible_;
+  const std::multiset<Sequence>::iterator reader_;
+  const std::vector<std::shared_ptr<const ShardEngine::Generation>> generations_;
+  const btree::PageStore::ReadPin pin_;
+  btree::Cursor tree_;
+  std::vector<memtable::Memtable::Cursor> memtables_;  // From new to old.
+
+  const memtable::Memtable::Cursor* nearest_ = nullptr;  // Of those with the smallest key, the newest; null: all at their ends.
+  Bytes nearest_key_;                                    // Memtable keys never move.
+  At at_ = At::kNowhere;
+  Missing missing_ = Missing::kNothing;
+  Bytes key_;
+  Bytes value_;
+  std::string sought_;
+  std::string extent_value_;
+};
+
+}  // namespace penstock::detail
