@@ -77,8 +77,9 @@ def list_programs(build):
 def list_targets(build, pattern):
     """The CMake targets among the programs whose names match. ctest knows no command for one that is not built yet."""
     programs = list_programs(build)
-    return [name for name, command in programs.items()
-            if re.search(pattern, name) and (not command or command[0].startswith(f"{build}/"))]
+    targets = [re.sub(r"_shard\d+$", "", name) for name, command in programs.items()
+               if re.search(pattern, name) and (not command or command[0].startswith(f"{build}/"))]
+    return list(dict.fromkeys(targets))
 
 
 def list_cases(command):

