@@ -1,4 +1,5 @@
-// LMDB reading what penstock-bench reads in bench/jobs/readrandom.ini and scan.ini: the other side of a comparison of cached reads.
+// LMDB reading what penstock-bench reads in bench/jobs/readrandom.ini and scan.ini: the other side of a comparison of cached
+// reads.
 //
 // The same keys and values (tools/penstock-bench/dataset.h), the same check of every value and the same clock per read. Each
 // thread has a read transaction of its own, renewed for every get. The last line is JSON.
@@ -156,8 +157,8 @@ void run(const PeerOptions& peer) {
   std::vector<std::thread> threads;
   const std::uint64_t start_ns = now_ns();
   for (std::uint32_t client = 0; client < peer.clients; ++client) {
-    threads.emplace_back(peer.scan_rows == 0 ? read : scan, std::cref(environment), table, std::cref(dataset), std::cref(peer), client, std::cref(stop),
-                         std::ref(results[client]));
+    threads.emplace_back(peer.scan_rows == 0 ? read : scan, std::cref(environment), table, std::cref(dataset), std::cref(peer),
+                         client, std::cref(stop), std::ref(results[client]));
   }
   std::this_thread::sleep_for(std::chrono::duration<double>(peer.seconds));
   stop = true;

@@ -1,7 +1,8 @@
 // A walk over the rows of one family on one shard, in key order: memtables and tree merged, deletes left out.
 //
 // Invariants:
-//   RowWalk-I1 All rows are as of the position that was published when the walk began: it keeps that position's memtables and root
+//   RowWalk-I1 All rows are as of the position that was published when the walk began: it keeps that position's memtables and
+//   root
 //              until it ends, whatever is committed, flushed or dropped meanwhile.
 //   RowWalk-I2 A step that answers false has not reached a row; finish() goes on from there.
 // Thread: the shard's reactor.

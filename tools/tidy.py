@@ -50,6 +50,7 @@ TESTED_BY = {
     "engine/old_logs.cc": "tests/sim/engine_sim_test.cc",
     "engine/open.cc": "tests/api/bad_input_test.cc",
     "engine/reactor_part.cc": "tests/sim/engine_sim_test.cc",
+    "engine/row_walk.cc": "tests/api/row_cursor_test.cc",
     "engine/runtime.cc": "tests/api/bad_input_test.cc",
     "engine/session.cc": "tests/api/session_test.cc",
     "engine/shard.cc": "tests/api/api_test.cc",

@@ -69,16 +69,17 @@ class PinnedValue {
 };
 
 /// A walk over a family's rows on this shard in key order, which are looked at where they lie. All are as of the position that
-/// was published when the cursor was made: commits and flushes go on meanwhile. Belongs to the shard's reactor: it is made, used and
-/// destroyed there, by one task. Keep it for that task: it holds memtables and pages that are older than those of today.
+/// was published when the cursor was made: commits and flushes go on meanwhile. Belongs to the shard's reactor: it is made,
+/// used and destroyed there, by one task. Keep it for that task: it holds memtables and pages that are older than those of
+/// today.
 class RowCursor {
  public:
   RowCursor(RowCursor&&) noexcept;
   RowCursor& operator=(RowCursor&&) noexcept;
   ~RowCursor();
 
-  /// To the first row with a key at or after `key`. Errors: corruption, io_error; the cursor is good for nothing but another seek()
-  /// then.
+  /// To the first row with a key at or after `key`. Errors: corruption, io_error; the cursor is good for nothing but another
+  /// seek() then.
   Task<Status> seek(Bytes key);
   /// On to the next row. valid() beforehand.
   Task<Status> next();

@@ -1,7 +1,7 @@
 // Goal: no acknowledged commit is ever lost, no batch is ever half there, nothing old comes back: over power cuts, kills, cuts
 // during recovery, changing reactor counts, flushes, segment changes and families created and dropped, on the simulated disk.
-// Method: EngineSim (engine_sim.h), in parts that may run side by side. PENSTOCK_SIM_CUTS sets how many crash-recover cycles all
-// parts do (default 400), PENSTOCK_SIM_SEED the first seed; a failure names its seed, which the first part alone repeats.
+// Method: EngineSim (engine_sim.h), in parts that may run side by side. PENSTOCK_SIM_CUTS sets how many crash-recover cycles
+// all parts do (default 400), PENSTOCK_SIM_SEED the first seed; a failure names its seed, which the first part alone repeats.
 #include "tests/sim/engine_sim.h"
 
 #include <gtest/gtest.h>

@@ -62,8 +62,8 @@ struct Job {
   std::uint64_t log_bytes = 0;  ///< recovery: bytes to leave in the log.
   bool session = false;         ///< readrandom: clients ask through a Session, iodepth at a time.
   std::uint32_t scan_rows = 100;
-  bool on_shard = false;        ///< readrandom, scan, commit: clients are coroutines on the shards, not threads.
-  bool settled = false;         ///< The time includes flush().
+  bool on_shard = false;  ///< readrandom, scan, commit: clients are coroutines on the shards, not threads.
+  bool settled = false;   ///< The time includes flush().
 
   // Engine.
   Durability durability = Durability::kSync;

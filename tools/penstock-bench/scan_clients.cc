@@ -56,7 +56,7 @@ class Scanner {
       run_.load.dataset.fill_key(static_cast<std::uint32_t>(random_.below(job_.keys)), key_.data());
       ++result_.issued;
       const Result<ScanResult> rows =
-          run_.load.database.scan(run_.load.families.front(), {.from = key_, .rows_max = job_.scan_rows}).get();
+          run_.load.database.scan(run_.load.families.front(), {.from = key_, .to = {}, .rows_max = job_.scan_rows}).get();
       if (!rows.has_value()) {
         checker_.fail("scan: " + rows.error().to_string());
         return;
