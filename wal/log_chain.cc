@@ -123,11 +123,12 @@ void Log::Impl::send_sync() {
   submit_chain(false, true);
 }
 
-/// Instead of a link. A durable write covers itself alone: what was written before it without a sync needs the link.
+/// Instead of a link. A durable write covers itself alone: what was written before it without a sync needs the link, be it an
+/// earlier batch or the beginning of this one.
 bool Log::Impl::may_write_durably(const Batch& batch) const noexcept {
-  const bool is_small = batch.bytes - batch.sent_bytes <= kDurableWriteBytesMax;
+  const bool is_small = batch.bytes <= kDurableWriteBytesMax;
   const bool is_wanted = options_.sync_mode == SyncMode::kDsync || (options_.sync_mode == SyncMode::kAuto && is_small);
-  return is_wanted && unsynced_ == nullptr;
+  return is_wanted && unsynced_ == nullptr && batch.sent_bytes == 0;
 }
 
 void Log::Impl::submit_chain(bool has_write, bool has_sync) {
