@@ -36,15 +36,16 @@ class Rows final : public MergeSource {
   Rows(std::uint64_t count, std::uint64_t step) : count_(count), step_(step) { make(); }
   bool valid() const override { return place_ < count_; }
   const MergeOperation& current() const override { return operation_; }
-  void next() override {
+  bool next() override {
     ++place_;
     make();
+    return true;
   }
 
  private:
   void make() {
     key_ = key_of(place_ * step_);
-    operation_ = MergeOperation{.kind = MergeOperation::Kind::kPut, .key = key_, .value = value_};
+    operation_ = MergeOperation{.kind = MergeOperation::Kind::kPut, .key = key_, .value = value_, .extent = {}};
   }
   std::uint64_t count_;
   std::uint64_t step_;

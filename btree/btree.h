@@ -6,6 +6,7 @@
 //   Tree-I2 All leaves of a tree have level 0; a child's level is its parent's less one; depth <= 16.
 //   Tree-I3 A pointer's entry count is the number of pairs below it, its flags the union of those below.
 //   Tree-I4 A merge writes new pages and never changes one that a published root reaches.
+//   Tree-I5 What a family holds is its base covered by its runs, newer over older. A run may mark a key as deleted, the base not.
 // Thread: the shard's reactor.
 #pragma once
 
@@ -23,11 +24,22 @@
 
 namespace penstock::btree {
 
+/// The trees of one family on one shard (Tree-I5). Runs hold what lay too far apart to be worth a new leaf of the base each: they
+/// wait there until a slice of the key space has collected enough.
+struct FamilyTrees {
+  std::vector<ChildPointer> runs;  ///< The newest first. Not null.
+  ChildPointer base;               ///< Null: empty.
+
+  bool is_empty() const noexcept { return base.is_null() && runs.empty(); }
+  friend bool operator==(const FamilyTrees&, const FamilyTrees&) = default;
+};
+
 /// A value found in a leaf: its bytes (valid while `page` lives), or the extent that holds it.
 struct Found {
   PageRef page;
   Bytes value;
   std::optional<ExtentPointer> extent;
+  bool is_delete = false;  ///< In a run alone; look-ups in a whole family never answer it.
 };
 
 /// Looks `key` up with cached pages only. `complete` false: a page is missing, use find().
@@ -36,21 +48,27 @@ struct CachedFind {
   std::optional<Found> found;
 };
 CachedFind find_cached(PageStore& store, const ChildPointer& root, Bytes key);
+CachedFind find_cached(PageStore& store, const FamilyTrees& trees, Bytes key);
 
 /// The same for borrowers: see PageStore::look_at_leaf(). `complete` false: a page or an extent would have to be read.
 struct BorrowedFind {
   bool complete = false;
+  bool is_delete = false;
   std::optional<Bytes> value;
 };
 BorrowedFind find_borrowed(PageStore& store, const ChildPointer& root, Bytes key);
+BorrowedFind find_borrowed(PageStore& store, const FamilyTrees& trees, Bytes key);
 
 /// Empty if the key is not there. The caller holds a ReadPin. Errors: corruption, io_error.
 Task<Result<std::optional<Found>>> find(PageStore& store, ChildPointer root, FamilyId family, Bytes key);
+Task<Result<std::optional<Found>>> find(PageStore& store, FamilyTrees trees, FamilyId family, Bytes key);
 
 /// Ordered walk over one tree. Pages are read as needed; the current leaf stays pinned. The caller holds a ReadPin meanwhile.
 class Cursor {
  public:
-  Cursor(PageStore& store, ChildPointer root, FamilyId family);
+  /// kReader: what is read may stay in the cache. kMerge: it does not, and is read ahead in large requests.
+  enum class Use : std::uint8_t { kReader, kMerge };
+  Cursor(PageStore& store, ChildPointer root, FamilyId family, Use use = Use::kReader);
   ~Cursor();
   Cursor(Cursor&&) noexcept;
 
@@ -63,30 +81,65 @@ class Cursor {
   bool try_next();
   bool valid() const noexcept;
   Bytes key() const noexcept;    ///< Valid until the cursor moves.
-  Bytes value() const noexcept;  ///< Empty if extent().
+  Bytes value() const noexcept;  ///< Empty if extent() or is_delete().
   std::optional<ExtentPointer> extent() const noexcept;
+  bool is_delete() const noexcept;  ///< A mark in a run.
 
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 
-/// One operation of a merge. kMove rewrites what is in evacuated zones on the way to `key`, at `level` and above, and changes
-/// no pair.
+/// The same over all trees of a family, as if they were one.
+class FamilyCursor {
+ public:
+  FamilyCursor(PageStore& store, const FamilyTrees& trees, FamilyId family);
+
+  Task<Status> seek(Bytes key);
+  Task<Status> next();
+  bool try_seek(Bytes key);
+  bool try_next();
+  bool valid() const noexcept { return nearest_ != nullptr; }
+  Bytes key() const noexcept { return nearest_->key(); }
+  Bytes value() const noexcept { return nearest_->value(); }
+  std::optional<ExtentPointer> extent() const noexcept { return nearest_->extent(); }
+
+ private:
+  bool settle();
+  void find_nearest() noexcept;
+  Task<Status> finish();
+
+  std::vector<Cursor> cursors_;       // From new to old.
+  std::vector<std::uint8_t> moving_;  // By cursor: it has to move on.
+  Cursor* missing_ = nullptr;         // Its next page has to be read.
+  Cursor* nearest_ = nullptr;         // Of those with the smallest key, the newest.
+};
+
+/// One operation of a merge.
 struct MergeOperation {
-  enum class Kind : std::uint8_t { kPut, kDelete, kMove };
+  enum class Kind : std::uint8_t {
+    kPut,     ///< `value`, or `extent` if there is one: then the tree takes over that extent.
+    kDelete,  ///< The pair is gone.
+    kMark,    ///< The key is marked as deleted (Tree-I5).
+    kTake,    ///< All pairs from `key` to before `end`, or to the last if that is null, are gone; their extents stay with the caller.
+    kMove,    ///< What is in evacuated zones on the way to `key` is rewritten. Changes no pair.
+  };
   Kind kind = Kind::kPut;
   Bytes key;
   Bytes value;
+  std::optional<ExtentPointer> extent = std::nullopt;
+  const std::string* end = nullptr;
 };
 
-/// Operations in ascending key order, at most one per key (a kMove may share the key of another and comes before it). current()
-/// stays valid until next(), across suspensions.
+/// Operations in ascending key order, at most one per key (a kMove may share the key of another and comes before it; none starts
+/// within the range of a kTake). current() stays valid until next(), across suspensions.
 class MergeSource {
  public:
   virtual bool valid() const = 0;
   virtual const MergeOperation& current() const = 0;
-  virtual void next() = 0;
+  /// False: something has to be read, and load() does that.
+  virtual bool next() = 0;
+  virtual Task<Status> load() { co_return Status::ok(); }
 
  protected:
   ~MergeSource() = default;
@@ -95,6 +148,7 @@ class MergeSource {
 struct MergeStats {
   std::uint64_t puts = 0;
   std::uint64_t deletes = 0;  ///< Of keys that were there.
+  std::uint64_t taken = 0;    ///< Pairs that went by kTake.
   std::uint64_t leaves_read = 0;
   std::uint64_t pages_written = 0;
   std::uint64_t extents_written = 0;
@@ -108,18 +162,28 @@ struct MergeStats {
 /// no_space.
 Task<Result<ChildPointer>> merge(PageStore& store, ChildPointer root, FamilyId family, MergeSource& source, MergeStats& stats);
 
-/// Frees every page and extent of a tree in the open pass. Reads inner nodes, and leaves only where extents are.
-Task<Status> free_tree(PageStore& store, ChildPointer root, FamilyId family);
+/// Frees every page of a tree in the open pass, and its extents unless they have another owner now. Reads inner nodes, and leaves only
+/// where extents are to be freed.
+enum class ExtentsOfTree : std::uint8_t { kFree, kKeep };
+Task<Status> free_tree(PageStore& store, ChildPointer root, FamilyId family, ExtentsOfTree extents = ExtentsOfTree::kFree);
+
+/// Whether one leaf of the tree has room for both keys in its range; `key` < `next`. Reads inner nodes alone. Errors: corruption,
+/// io_error.
+Task<Result<bool>> share_leaf(PageStore& store, ChildPointer root, FamilyId family, Bytes key, Bytes next);
 
 /// Walks a whole tree: checksums, order, separators, levels, counts, flags, births <= `generation`, extents. Calls `on_blocks`
 /// for every page and extent. The first violation as `corruption` with its place.
 Task<Status> check(PageStore& store, ChildPointer root, FamilyId family, std::uint64_t generation,
                    void (*on_blocks)(void* context, Address address, std::uint64_t blocks), void* context);
+/// The same of all trees of a family; marks are in runs only.
+Task<Status> check(PageStore& store, FamilyTrees trees, FamilyId family, std::uint64_t generation,
+                   void (*on_blocks)(void* context, Address address, std::uint64_t blocks), void* context);
 
-/// Values of the roots tree: a family's root and whether it was dropped (its pages wait to be freed). 40 bytes on disk.
+/// Values of the roots tree: a family's trees and whether it was dropped (its pages wait to be freed).
+inline constexpr std::uint32_t kRunsMax = 16;
 struct FamilyRoot {
   FamilyId family = 0;
-  ChildPointer root;
+  FamilyTrees trees;
   bool dropped = false;
 };
 std::string encode_family_key(FamilyId family);  ///< Big-endian, 4 bytes.

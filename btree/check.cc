@@ -16,6 +16,7 @@ struct CheckContext {
   std::uint64_t generation = 0;
   void (*on_blocks)(void* context, Address address, std::uint64_t blocks) = nullptr;
   void* context = nullptr;
+  bool is_run = false;
 
   void report(Address address, std::uint64_t blocks) const {
     if (on_blocks != nullptr) on_blocks(context, address, blocks);
@@ -42,8 +43,9 @@ Status check_fences(const NodeView& node, const Fences& fences, Address address)
   return Status::ok();
 }
 
-Task<Status> check_leaf(const CheckContext& check, const NodeView& node) {
+Task<Status> check_leaf(const CheckContext& check, const NodeView& node, Address address) {
   for (std::uint32_t index = 0; index < node.count(); ++index) {
+    if (node.cell_flags(index) == kCellDeleted && !check.is_run) co_return corruption_at(address);
     if ((node.cell_flags(index) & kCellExtent) == 0) continue;
     const ExtentPointer extent = node.extent(index);
     check.report(extent.address, extent_blocks(extent.value_bytes));
@@ -64,7 +66,7 @@ Task<Status> check_subtree(const CheckContext& check, ChildPointer pointer, cons
   PENSTOCK_CO_TRY(check_fences(node, fences, pointer.address));
   check.report(pointer.address, pointer.blocks);
   if (node.is_leaf()) {
-    PENSTOCK_CO_TRY(co_await check_leaf(check, node));
+    PENSTOCK_CO_TRY(co_await check_leaf(check, node, pointer.address));
     co_return Status::ok();
   }
   Fences below;
@@ -86,11 +88,16 @@ Task<Status> check_subtree(const CheckContext& check, ChildPointer pointer, cons
 
 Task<Status> check(PageStore& store, ChildPointer root, FamilyId family, std::uint64_t generation,
                    void (*on_blocks)(void* context, Address address, std::uint64_t blocks), void* context) {
-  if (root.is_null()) co_return Status::ok();
-  const CheckContext check{
-      .store = store, .family = family, .generation = generation, .on_blocks = on_blocks, .context = context};
+  return check(store, FamilyTrees{.runs = {}, .base = root}, family, generation, on_blocks, context);
+}
+
+Task<Status> check(PageStore& store, FamilyTrees trees, FamilyId family, std::uint64_t generation,
+                   void (*on_blocks)(void* context, Address address, std::uint64_t blocks), void* context) {
+  CheckContext check{.store = store, .family = family, .generation = generation, .on_blocks = on_blocks, .context = context};
   const Fences fences;
-  PENSTOCK_CO_TRY(co_await check_subtree(check, root, fences));
+  if (!trees.base.is_null()) PENSTOCK_CO_TRY(co_await check_subtree(check, trees.base, fences));
+  check.is_run = true;
+  for (const ChildPointer& run : trees.runs) PENSTOCK_CO_TRY(co_await check_subtree(check, run, fences));
   co_return Status::ok();
 }
 

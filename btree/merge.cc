@@ -57,6 +57,11 @@ bool needs_extent(const MergeOperation& operation) noexcept {
   return operation.kind == MergeOperation::Kind::kPut && operation.value.size() > kInlineValueBytesMax;
 }
 
+/// Whether the tree holds a cell for it afterwards.
+bool makes_cell(const MergeOperation& operation) noexcept {
+  return operation.kind == MergeOperation::Kind::kPut || operation.kind == MergeOperation::Kind::kMark;
+}
+
 class Merger {
  public:
   Merger(PageStore& store, ChildPointer root, FamilyId family, MergeSource& source, MergeStats& stats)
@@ -75,6 +80,7 @@ class Merger {
   Task<Status> descend();
   Task<Status> leave();
   Task<Status> merge_leaf();
+  Task<Status> apply_take();
   Task<Status> apply_move();
   Task<Status> move_extent(std::uint32_t index);
   Task<Status> start_dirty_leaf();
@@ -95,7 +101,9 @@ class Merger {
   Status check_order(std::uint8_t level, const Cell& cell);
   Status copy_leaf_until(std::uint32_t index);
   Status apply(const MergeOperation& operation, const NodeView::Position& position);
-  Status add_pair(Bytes key, Bytes value);
+  Status add_pair(const MergeOperation& operation);
+  bool find_leaf_end(std::string& key) const;
+  Bytes sought() const noexcept { return takes_ ? Bytes(take_from_) : source_.current().key; }
   void set_separator_of_leaf();
   bool is_in_child(std::size_t depth, Bytes key) const noexcept;
   bool must_pace() noexcept;
@@ -121,6 +129,8 @@ class Merger {
   bool leaf_is_leftmost_ = false;  // It is the tree's first: its separator is made of its own first key.
   std::string next_separator_;
   std::string moved_key_;
+  std::string take_from_;  // Where a take that spans leaves goes on.
+  bool takes_ = false;
   ExtentPointerOnDisk written_extent_;
 
   Address last_read_;          // Named when pages contradict each other.
@@ -151,13 +161,15 @@ Task<Result<ChildPointer>> Merger::run() {
 /// Into an empty tree: full leaves from the left.
 Task<Status> Merger::build() {
   leaf_is_leftmost_ = true;
-  for (; source_.valid(); source_.next()) {
+  while (source_.valid()) {
     const MergeOperation& operation = source_.current();
-    if (operation.kind != MergeOperation::Kind::kPut) continue;
-    changed_ = true;
-    if (needs_extent(operation)) PENSTOCK_CO_TRY(co_await write_extent(operation.key, operation.value));
-    PENSTOCK_CO_TRY(add_pair(operation.key, operation.value));
-    stats_.puts += 1;
+    if (makes_cell(operation)) {
+      changed_ = true;
+      if (needs_extent(operation)) PENSTOCK_CO_TRY(co_await write_extent(operation.key, operation.value));
+      PENSTOCK_CO_TRY(add_pair(operation));
+      stats_.puts += 1;
+    }
+    if (!source_.next()) PENSTOCK_CO_TRY(co_await source_.load());
     if (must_pace()) PENSTOCK_CO_TRY(co_await pace());
   }
   co_return Status::ok();
@@ -165,7 +177,7 @@ Task<Status> Merger::build() {
 
 Task<Status> Merger::walk() {
   while (source_.valid()) {
-    while (!path_.empty() && !is_in_child(path_.size() - 1, source_.current().key)) PENSTOCK_CO_TRY(co_await leave());
+    while (!path_.empty() && !is_in_child(path_.size() - 1, sought())) PENSTOCK_CO_TRY(co_await leave());
     PENSTOCK_CO_TRY(co_await descend());
     PENSTOCK_CO_TRY(co_await merge_leaf());
     if (must_pace()) PENSTOCK_CO_TRY(co_await pace());
@@ -188,7 +200,7 @@ Task<Status> Merger::descend() {
   std::uint8_t level = kTreeDepthMax;  // Of the root: any.
   if (!path_.empty()) {
     PathFrame& frame = path_.back();
-    const std::uint32_t last = std::exchange(frame.current, frame.node.child_index(source_.current().key));
+    const std::uint32_t last = std::exchange(frame.current, frame.node.child_index(sought()));
     leaves_in_row_ = frame.current <= last + 1 ? leaves_in_row_ + 1 : 0;
     read_ahead(frame);
     PENSTOCK_ASSERT_GE(frame.current + (frame.dirty ? 1U : 0U), frame.deferred_begin);
@@ -206,7 +218,7 @@ Task<Status> Merger::descend() {
     }
     path_.push_back(PathFrame{.pointer = pointer, .page = std::move(page), .node = node});
     PathFrame& frame = path_.back();
-    frame.current = node.child_index(source_.current().key);
+    frame.current = node.child_index(sought());
     if (frame.current != 0) leaves_in_row_ = 0;
     read_ahead(frame);
     pointer = node.child(frame.current);
@@ -239,24 +251,52 @@ Task<Status> Merger::leave() {
 }
 
 Task<Status> Merger::merge_leaf() {
-  while (source_.valid() && is_in_child(path_.size(), source_.current().key)) {
+  while (source_.valid() && is_in_child(path_.size(), sought())) {
     const MergeOperation& operation = source_.current();
     if (operation.kind == MergeOperation::Kind::kMove) {
       PENSTOCK_CO_TRY(co_await apply_move());
+    } else if (operation.kind == MergeOperation::Kind::kTake) {
+      PENSTOCK_CO_TRY(co_await apply_take());
     } else {
       const NodeView::Position position = leaf_.node.lower_bound(operation.key);
-      if (operation.kind == MergeOperation::Kind::kPut || position.equal) {
+      if (makes_cell(operation) || position.equal) {
         if (!leaf_.dirty) PENSTOCK_CO_TRY(co_await start_dirty_leaf());
         if (needs_extent(operation)) PENSTOCK_CO_TRY(co_await write_extent(operation.key, operation.value));
         PENSTOCK_CO_TRY(apply(operation, position));
       }
-      source_.next();
+      if (!source_.next()) PENSTOCK_CO_TRY(co_await source_.load());
     }
     if (must_pace()) PENSTOCK_CO_TRY(co_await pace());
   }
   if (leaf_.dirty) PENSTOCK_CO_TRY(copy_leaf_until(leaf_.node.count()));
   leaf_ = LeafFrame{};
   co_return Status::ok();
+}
+
+/// What of a take's range is in this leaf.
+Task<Status> Merger::apply_take() {
+  const MergeOperation& operation = source_.current();
+  const std::uint32_t begin = leaf_.node.lower_bound(sought()).index;
+  const std::uint32_t end = operation.end == nullptr ? leaf_.node.count() : leaf_.node.lower_bound(*operation.end).index;
+  if (begin < end) {
+    if (!leaf_.dirty) PENSTOCK_CO_TRY(co_await start_dirty_leaf());
+    PENSTOCK_CO_TRY(copy_leaf_until(begin));
+    leaf_.copied = end;
+    stats_.taken += end - begin;
+  }
+  takes_ = find_leaf_end(take_from_) && (operation.end == nullptr || take_from_ < *operation.end);
+  if (!takes_ && !source_.next()) PENSTOCK_CO_TRY(co_await source_.load());
+  co_return Status::ok();
+}
+
+/// The first key that belongs to the next leaf. False: this is the last one.
+bool Merger::find_leaf_end(std::string& key) const {
+  for (auto frame = path_.rbegin(); frame != path_.rend(); ++frame) {
+    if (frame->current + 1 == frame->node.count()) continue;
+    frame->node.copy_key(frame->current + 1, key);
+    return true;
+  }
+  return false;
 }
 
 /// A put, or a delete of a key that is there.
@@ -272,7 +312,7 @@ Status Merger::apply(const MergeOperation& operation, const NodeView::Position& 
     return Status::ok();
   }
   stats_.puts += 1;
-  return add_pair(operation.key, operation.value);
+  return add_pair(operation);
 }
 
 Task<Status> Merger::apply_move() {
@@ -289,7 +329,7 @@ Task<Status> Merger::apply_move() {
     stats_.bytes_moved += std::uint64_t{leaf_.pointer.blocks} * kPageBlockBytes;
     PENSTOCK_CO_TRY(co_await start_dirty_leaf());
   }
-  source_.next();
+  if (!source_.next()) PENSTOCK_CO_TRY(co_await source_.load());
   // Another operation on this key decides about its extent.
   if (source_.valid() && source_.current().key == moved_key_) co_return Status::ok();
   const NodeView::Position position = leaf_.node.lower_bound(moved_key_);
@@ -307,7 +347,7 @@ Task<Status> Merger::move_extent(std::uint32_t index) {
   PENSTOCK_CO_TRY(copy_leaf_until(index));
   stats_.bytes_moved += extent_blocks(old_extent.value_bytes) * kPageBlockBytes;
   PENSTOCK_CO_TRY(co_await write_extent(moved_key_, *value));
-  PENSTOCK_CO_TRY(add_pair(moved_key_, *value));
+  PENSTOCK_CO_TRY(add_pair({.kind = MergeOperation::Kind::kPut, .key = moved_key_, .value = *value}));
   store_.free_extent(old_extent);
   leaf_.copied = index + 1;
   co_return Status::ok();
@@ -325,16 +365,21 @@ Task<Status> Merger::write_extent(Bytes key, Bytes value) {
 }
 
 /// Hands a new pair to the leaf packer. A long value is in written_extent_ by now.
-Status Merger::add_pair(Bytes key, Bytes value) {
-  PENSTOCK_ASSERT_LE(key.size(), kKeyBytesMax);
+Status Merger::add_pair(const MergeOperation& operation) {
+  PENSTOCK_ASSERT_LE(operation.key.size(), kKeyBytesMax);
   Cell cell;
-  cell.suffix = key.data();
-  cell.suffix_bytes = static_cast<std::uint16_t>(key.size());
+  cell.suffix = operation.key.data();
+  cell.suffix_bytes = static_cast<std::uint16_t>(operation.key.size());
   PENSTOCK_TRY(check_order(0, cell));
-  if (value.size() <= kInlineValueBytesMax) {
-    packers_[0].add_copy(key, value, kCellInline);
+  if (operation.kind == MergeOperation::Kind::kMark) {
+    packers_[0].add_copy(operation.key, {}, kCellDeleted);
+  } else if (operation.extent.has_value()) {
+    const ExtentPointerOnDisk extent = encode_extent(*operation.extent);
+    packers_[0].add_copy(operation.key, as_bytes(base::bytes_of(extent)), kCellExtent);
+  } else if (needs_extent(operation)) {
+    packers_[0].add_copy(operation.key, as_bytes(base::bytes_of(written_extent_)), kCellExtent);
   } else {
-    packers_[0].add_copy(key, as_bytes(base::bytes_of(written_extent_)), kCellExtent);
+    packers_[0].add_copy(operation.key, operation.value, kCellInline);
   }
   return packers_[0].has_full_group() ? write_group(0) : Status::ok();
 }

@@ -1,6 +1,7 @@
 #include "btree/page.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "base/checksum.h"
@@ -481,10 +482,10 @@ Status NodeCheck::check_leaf_cell(const Slot& slot) {
   entries_ += 1;
   if (cell.codec != 0) return unsupported();
   if (cell.flags == kCellInline) return payload_bytes <= kInlineValueBytesMax ? Status::ok() : corrupt();
+  if (cell.flags == kCellDeleted) return payload_bytes == 0 ? Status::ok() : corrupt();
   if (cell.flags != kCellExtent) {
-    const bool is_neither = (cell.flags & (kCellInline | kCellExtent)) == 0;
-    const bool is_both = (cell.flags & (kCellInline | kCellExtent)) == (kCellInline | kCellExtent);
-    return is_neither || is_both ? corrupt() : unsupported();
+    const int kinds = std::popcount(static_cast<unsigned>(cell.flags & (kCellInline | kCellExtent | kCellDeleted)));
+    return kinds == 1 ? unsupported() : corrupt();
   }
   flags_ |= ChildPointer::kHasExtents;
   if (payload_bytes != sizeof(ExtentPointerOnDisk)) return corrupt();

@@ -85,16 +85,17 @@ static_assert(offsetof(Slot, cell_offset) == 4);
 static_assert(offsetof(Slot, suffix_bytes) == 6);
 static_assert(kPageBlocksMax * kPageBlockBytes - 1 <= 0xffff);  // Every cell offset fits its 16 bits.
 
-/// Bits of LeafCellHeader::flags. Exactly one of kCellInline and kCellExtent; a bit not named here is not_supported.
+/// Bits of LeafCellHeader::flags. Exactly one of kCellInline, kCellExtent and kCellDeleted; a bit not named here is not_supported.
 inline constexpr std::uint8_t kCellInline = 1;
 inline constexpr std::uint8_t kCellExtent = 2;
 inline constexpr std::uint8_t kCellExpiry = 4;   ///< Refused with not_supported by version 1.
 inline constexpr std::uint8_t kCellVersion = 8;  ///< Refused with not_supported by version 1.
+inline constexpr std::uint8_t kCellDeleted = 16;  ///< In runs: the key is gone, whatever older trees say. No payload.
 
 struct LeafCellHeader {
   std::uint8_t flags;
   std::uint8_t codec;        ///< Of the value. 0 = plain; others are not_supported.
-  base::le16 payload_bytes;  ///< The value's, at most 16 KiB, or 32 for an extent.
+  base::le16 payload_bytes;  ///< The value's, at most 16 KiB; 32 for an extent; 0 for a delete.
 };
 static_assert(sizeof(LeafCellHeader) == 4);
 static_assert(offsetof(LeafCellHeader, payload_bytes) == 2);
@@ -136,15 +137,16 @@ static_assert(offsetof(ExtentPointerOnDisk, checksum) == 24);
 static_assert(std::is_trivially_copyable_v<ExtentPointerOnDisk> &&
               std::has_unique_object_representations_v<ExtentPointerOnDisk>);
 
-/// A value of the tree of roots; its key is the family id, big-endian, 4 bytes.
+/// A value of the tree of roots; its key is the family id, big-endian, 4 bytes. A ChildPointerOnDisk for each run follows, the
+/// newest first.
 struct FamilyRootOnDisk {
-  ChildPointerOnDisk root;  ///< All zeros: an empty tree.
+  ChildPointerOnDisk base;  ///< All zeros: an empty tree.
   base::le32 flags;         ///< kFamilyDropped; unknown bits are not_supported.
-  base::le32 reserved;
+  base::le32 runs;          ///< At most kRunsMax.
 };
 static_assert(sizeof(FamilyRootOnDisk) == 40);
 static_assert(offsetof(FamilyRootOnDisk, flags) == 32);
-static_assert(offsetof(FamilyRootOnDisk, reserved) == 36);
+static_assert(offsetof(FamilyRootOnDisk, runs) == 36);
 static_assert(std::is_trivially_copyable_v<FamilyRootOnDisk> && std::has_unique_object_representations_v<FamilyRootOnDisk>);
 inline constexpr std::uint32_t kFamilyDropped = 1;
 

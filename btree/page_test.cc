@@ -380,30 +380,37 @@ TEST(Pointers, WithReservedBitsAreCorrupt) {
 }
 
 TEST(FamilyRoot, IsTheSameAfterEncodingAndDecoding) {
-  for (const bool dropped : {false, true}) {
-    for (const ChildPointer& pointer : {ChildPointer{}, child_number(1)}) {
-      const FamilyRoot root{.family = 0x01020304, .root = pointer, .dropped = dropped};
+  const std::vector<std::vector<ChildPointer>> runs = {{}, {child_number(2)}, {child_number(2), child_number(3)}};
+  for (const std::vector<ChildPointer>& some : runs) {
+    for (const ChildPointer& base : {ChildPointer{}, child_number(1)}) {
+      const FamilyRoot root{.family = 0x01020304, .trees = {.runs = some, .base = base}, .dropped = !some.empty()};
       const std::string key = encode_family_key(root.family);
       EXPECT_EQ(key, std::string("\x01\x02\x03\x04"));
       const auto decoded = decode_family_root(key, encode_family_root(root));
       ASSERT_TRUE(decoded.has_value());
       EXPECT_EQ(decoded->family, root.family);
-      EXPECT_EQ(decoded->root, pointer);
-      EXPECT_EQ(decoded->dropped, dropped);
+      EXPECT_EQ(decoded->trees, root.trees);
+      EXPECT_EQ(decoded->dropped, root.dropped);
     }
   }
 }
 
 TEST(FamilyRoot, RefusesOtherLengthsAndUnknownFlags) {
-  const std::string value = encode_family_root({.family = 1, .root = child_number(1), .dropped = false});
+  const FamilyTrees trees{.runs = {child_number(2)}, .base = child_number(1)};
+  const std::string value = encode_family_root({.family = 1, .trees = trees, .dropped = false});
   EXPECT_TRUE(decode_family_root("abc", value).error().is(Code::kCorruption));
   EXPECT_TRUE(decode_family_root("abcd", value.substr(1)).error().is(Code::kCorruption));
+  EXPECT_TRUE(decode_family_root("abcd", value.substr(0, sizeof(FamilyRootOnDisk))).error().is(Code::kCorruption));
   std::string flagged = value;
   flagged[offsetof(FamilyRootOnDisk, flags)] = 2;
   EXPECT_TRUE(decode_family_root("abcd", flagged).error().is(Code::kNotSupported));
-  std::string reserved = value;
-  reserved[offsetof(FamilyRootOnDisk, reserved)] = 1;
-  EXPECT_TRUE(decode_family_root("abcd", reserved).error().is(Code::kCorruption));
+  std::string many = value;
+  many[offsetof(FamilyRootOnDisk, runs)] = kRunsMax + 1;
+  many.resize(sizeof(FamilyRootOnDisk) + ((kRunsMax + 1) * sizeof(ChildPointerOnDisk)), '\0');
+  EXPECT_TRUE(decode_family_root("abcd", many).error().is(Code::kCorruption));
+  std::string null_run = value;
+  null_run.replace(sizeof(FamilyRootOnDisk), sizeof(ChildPointerOnDisk), sizeof(ChildPointerOnDisk), '\0');
+  EXPECT_TRUE(decode_family_root("abcd", null_run).error().is(Code::kCorruption));
 }
 
 // --- golden pages ---

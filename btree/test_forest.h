@@ -25,6 +25,7 @@ struct Operation {
   MergeOperation::Kind kind = MergeOperation::Kind::kPut;
   std::string key;
   std::string value = {};
+  std::optional<std::string> end = {};  // Of a take.
 };
 inline Operation deletion(std::string key) { return {.kind = MergeOperation::Kind::kDelete, .key = std::move(key)}; }
 
@@ -34,9 +35,10 @@ class LentSource final : public MergeSource {
   explicit LentSource(std::vector<Operation> operations) : operations_(std::move(operations)) { lend(); }
   bool valid() const override { return place_ < operations_.size(); }
   const MergeOperation& current() const override { return current_; }
-  void next() override {
+  bool next() override {
     ++place_;
     lend();
+    return true;
   }
 
  private:
@@ -49,8 +51,11 @@ class LentSource final : public MergeSource {
     value_ = std::make_unique<char[]>(operation.value.size() + 1);
     std::copy(operation.key.begin(), operation.key.end(), key_.get());
     std::copy(operation.value.begin(), operation.value.end(), value_.get());
-    current_ = MergeOperation{
-        .kind = operation.kind, .key = Bytes(key_.get(), key_bytes_), .value = Bytes(value_.get(), operation.value.size())};
+    current_ = MergeOperation{.kind = operation.kind,
+                              .key = Bytes(key_.get(), key_bytes_),
+                              .value = Bytes(value_.get(), operation.value.size()),
+                              .extent = {},
+                              .end = operation.end.has_value() ? &*operation.end : nullptr};
   }
   std::vector<Operation> operations_;
   std::size_t place_ = 0;
@@ -125,6 +130,10 @@ inline void Forest::apply(std::vector<Operation> operations, std::vector<Address
   for (const Operation& operation : operations) {
     if (operation.kind == MergeOperation::Kind::kPut) model[operation.key] = operation.value;
     if (operation.kind == MergeOperation::Kind::kDelete) model.erase(operation.key);
+    if (operation.kind == MergeOperation::Kind::kTake) {
+      const auto end = operation.end.has_value() ? model.lower_bound(*operation.end) : model.end();
+      model.erase(model.lower_bound(operation.key), end);
+    }
   }
   LentSource source(std::move(operations));
   const Status status = world.run(0, merge_and_publish, this, &source, std::move(evacuated));

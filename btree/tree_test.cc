@@ -147,6 +147,42 @@ TEST_P(RandomTrees, EqualAMapAfterEveryMerge) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, RandomTrees, testing::Range(std::uint64_t{0}, std::uint64_t{36}));
 
+/// Takes of random ranges between random puts: what btree.h asks of their order.
+std::vector<Operation> draw_takes(Generator& generator, std::uint64_t count) {
+  std::vector<Operation> operations = draw_operations(generator, count, 20);
+  std::vector<Operation> result;
+  std::size_t index = 0;
+  while (index < operations.size()) {
+    Operation& operation = operations[index];
+    ++index;
+    operation.value.resize(std::min<std::size_t>(operation.value.size(), 300));  // Extents stay with the caller: none here.
+    if (generator.random.one_in(20)) {
+      operation.kind = MergeOperation::Kind::kTake;
+      operation.value.clear();
+      index += generator.random.below(40);
+      if (index < operations.size()) operation.end = operations[index].key;
+    }
+    result.push_back(operation);
+  }
+  return result;
+}
+
+TEST_P(RandomTrees, LoseWhatIsTaken) {
+  const std::uint64_t seed = GetParam();
+  Forest forest(seed, seed % 2 == 0 ? 4_MiB : 128_KiB);
+  Generator generator(seed);
+  for (int round = 0; round < 8; ++round) {
+    SCOPED_TRACE("seed " + std::to_string(seed) + " round " + std::to_string(round));
+    forest.apply(draw_takes(generator, generator.random.below(900)));
+    ASSERT_FALSE(HasFatalFailure());
+    forest.verify();
+    ASSERT_FALSE(HasFailure());
+  }
+  forest.apply({{.kind = MergeOperation::Kind::kTake, .key = ""}});
+  forest.verify();
+  EXPECT_TRUE(forest.root.is_null());
+}
+
 std::string row_key(std::uint64_t number) {
   const std::string digits = std::to_string(number);
   return "row/" + std::string(12 - digits.size(), '0') + digits;

@@ -13,7 +13,7 @@ RowWalk::RowWalk(ShardEngine& shard, FamilyId family)
       reader_(shard.readers_.insert(visible_)),
       generations_(shard.generations()),
       pin_(shard.store_->pin_current()),
-      tree_(*shard.store_, shard.flusher_->root_of(family), family) {
+      tree_(*shard.store_, shard.flusher_->trees_of(family), family) {
   memtables_.reserve(generations_.size());
   for (const std::shared_ptr<const ShardEngine::Generation>& generation : generations_) {
     memtables_.push_back(generation->memtable.cursor(family));

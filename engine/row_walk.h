@@ -55,7 +55,7 @@ class RowWalk {
   const std::multiset<Sequence>::iterator reader_;
   const std::vector<std::shared_ptr<const ShardEngine::Generation>> generations_;
   const btree::PageStore::ReadPin pin_;
-  btree::Cursor tree_;
+  btree::FamilyCursor tree_;
   std::vector<memtable::Memtable::Cursor> memtables_;  // From new to old.
 
   const memtable::Memtable::Cursor* nearest_ = nullptr;  // Of those with the smallest key, the newest; null: all at their ends.

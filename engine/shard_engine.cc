@@ -28,6 +28,7 @@ ShardEngine::ShardEngine(engine::ReactorPart& part, ShardId id)
       reactor_(part.reactor()),
       credits_(kCreditBytes),
       active_(make_generation()),
+      rest_timer_(part.reactor(), *this),
       work_(part.reactor()),
       progress_(part.reactor()) {}
 
@@ -43,6 +44,7 @@ std::shared_ptr<ShardEngine::Generation> ShardEngine::make_generation() const {
 void ShardEngine::start(bool catch_up) {
   PENSTOCK_ASSERT(!flusher_runs_);
   flusher_runs_ = true;
+  watch_rest(false);
   part_.tasks().spawn(&ShardEngine::run_flusher, this);
   if (catch_up) {
     request_release();  // Both superblocks shall leave the logs of earlier epochs behind.

@@ -144,6 +144,18 @@ class ShardEngine {
   Task<Result<PinnedValue>> get_from_tree(FamilyId family, Bytes key);
   GenerationList generations() const;
 
+  /// Asks for slices of the runs once nothing has been written for a while.
+  class RestTimer final : public reactor::Timer {
+   public:
+    RestTimer(reactor::Reactor& reactor, ShardEngine& shard) noexcept : Timer(reactor), shard_(shard) {}
+
+   private:
+    void on_timer() override { shard_.on_rest(); }
+    ShardEngine& shard_;
+  };
+  void on_rest();
+  void watch_rest(bool is_draining);
+
   Task<> run_flusher();
   Task<Status> flush_once();
   Task<> make_room();
@@ -182,6 +194,9 @@ class ShardEngine {
   bool pass_runs_ = false;  // A pass or a verification has the store.
   bool caught_up_ = false;  // Both superblocks are past the logs of earlier epochs.
   bool disk_full_ = false;
+  bool drain_wanted_ = false;  // At rest: what waits in runs goes into the trees.
+  Sequence rested_at_ = 0;     // assigned_ when the rest timer last looked.
+  RestTimer rest_timer_;
   bool room_was_made_ = false;  // make_room() gained nothing, and no pass went well since: once more would gain as little.
   reactor::Event work_;         // For the flusher: something to do.
   reactor::Event progress_;     // published_, flush_failure_, frozen_ or stopping_ changed.

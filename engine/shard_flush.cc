@@ -13,6 +13,10 @@ namespace {
 /// After a pass failed for want of space or by an I/O error, how long until the next try.
 constexpr std::uint64_t kRetryNs = 100'000'000;
 
+/// Without a write for so long, a shard is at rest: it makes its reads shorter by emptying its runs. A pause after each slice.
+constexpr std::uint64_t kRestNs = 1'000'000'000;
+constexpr std::uint64_t kDrainPauseNs = 10'000'000;
+
 /// Failures that another try may mend.
 bool is_transient(Status status) noexcept { return status.is(Code::kNoSpace) || status.is(Code::kIoError); }
 
@@ -46,7 +50,7 @@ void ShardEngine::request_release() {
 }
 
 void ShardEngine::on_family_dropped(FamilyId family) {
-  if (!flusher_->root_of(family).is_null()) {
+  if (!flusher_->trees_of(family).is_empty()) {
     publications_wanted_ = std::max(publications_wanted_, 1U);
     work_.notify_all();
   }
@@ -77,7 +81,7 @@ Task<Status> ShardEngine::flush() {
 
 Task<> ShardEngine::run_flusher() {
   while (!stopping_) {
-    const bool has_work = !frozen_.empty() || publications_wanted_ > 0;
+    const bool has_work = !frozen_.empty() || publications_wanted_ > 0 || drain_wanted_;
     const bool has_log_failed = !part_.log().failure().is_ok();
     if (!has_work || has_log_failed || is_stuck() || pass_runs_) {
       co_await work_.wait();
@@ -114,8 +118,11 @@ Task<Status> ShardEngine::flush_once() {
   if (generation != nullptr) {
     PENSTOCK_CO_TRY(co_await wait_published(applied.sequence));
   }
-  const flush::PassInput input{
-      .memtable = generation != nullptr ? &generation->memtable : nullptr, .applied = applied, .urgent = disk_full_};
+  const bool drains = std::exchange(drain_wanted_, false) && generation == nullptr;
+  const flush::PassInput input{.memtable = generation != nullptr ? &generation->memtable : nullptr,
+                               .applied = applied,
+                               .urgent = disk_full_,
+                               .drain_runs = drains};
   PENSTOCK_CO_TRY(co_await flusher_->run(input, log_of(applied)));
   room_was_made_ = false;
   std::uint64_t freed_bytes = 0;
@@ -125,6 +132,7 @@ Task<Status> ShardEngine::flush_once() {
     freed_bytes = generation->memtable.memory_bytes();
   }
   on_published_pass(generation != nullptr, freed_bytes, began_ns);
+  watch_rest(drains);
   const Status returned = co_await store_->return_free_zones();
   co_return returned.is(Code::kPoisoned) ? returned : Status::ok();  // Space that could not be given back is tried again later.
 }
@@ -193,8 +201,25 @@ void ShardEngine::on_published_pass(bool had_generation, std::uint64_t bytes, st
   }
 }
 
+void ShardEngine::watch_rest(bool is_draining) {
+  if (flusher_->has_runs() && !stopping_ && !rest_timer_.is_armed()) {
+    rest_timer_.arm_at(reactor_.now_ns() + (is_draining ? kDrainPauseNs : kRestNs));
+  }
+}
+
+void ShardEngine::on_rest() {
+  const bool is_at_rest = std::exchange(rested_at_, assigned_) == assigned_ && frozen_.empty();
+  if (is_at_rest) {
+    drain_wanted_ = true;
+    work_.notify_all();
+  } else {
+    watch_rest(false);
+  }
+}
+
 Task<> ShardEngine::stop() {
   stopping_ = true;
+  rest_timer_.disarm();
   work_.notify_all();
   progress_.notify_all();
   while (flusher_runs_ || pass_runs_) {

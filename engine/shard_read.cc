@@ -36,7 +36,7 @@ ShardEngine::Located ShardEngine::locate(const FamilyState& family, Bytes key) c
   if (std::optional<Located> found = locate_in_memtables(family, key)) {
     return std::move(*found);
   }
-  btree::CachedFind cached = btree::find_cached(*store_, flusher_->root_of(family.id), key);
+  btree::CachedFind cached = btree::find_cached(*store_, flusher_->trees_of(family.id), key);
   if (!cached.complete || (cached.found.has_value() && cached.found->extent.has_value())) {
     return {.answer = Answer::kUnknown, .value = {}, .page = {}};
   }
@@ -75,7 +75,7 @@ std::optional<Result<Bytes>> ShardEngine::get_borrowed(const FamilyState& family
     }
     return located->value;
   }
-  const btree::BorrowedFind found = btree::find_borrowed(*store_, flusher_->root_of(family.id), key);
+  const btree::BorrowedFind found = btree::find_borrowed(*store_, flusher_->trees_of(family.id), key);
   if (!found.complete) {
     return std::nullopt;
   }
@@ -107,7 +107,7 @@ std::optional<Result<PinnedValue>> ShardEngine::get_cached(const FamilyState& fa
 }
 
 void ShardEngine::fetch_ahead(const FamilyState& family, Bytes key) const noexcept {
-  store_->fetch_leaf(flusher_->root_of(family.id), key);
+  store_->fetch_leaf(flusher_->trees_of(family.id).base, key);
 }
 
 Task<Result<std::string>> ShardEngine::get(const FamilyState& family, Bytes key) {
@@ -133,7 +133,7 @@ Task<Result<PinnedValue>> ShardEngine::get_pinned(const FamilyState& family, Byt
 
 Task<Result<PinnedValue>> ShardEngine::get_from_tree(FamilyId family, Bytes key) {
   const btree::PageStore::ReadPin pin = store_->pin_current();
-  Result<std::optional<btree::Found>> found = co_await btree::find(*store_, flusher_->root_of(family), family, key);
+  Result<std::optional<btree::Found>> found = co_await btree::find(*store_, flusher_->trees_of(family), family, key);
   if (!found.has_value()) {
     co_return std::unexpected(found.error().with_shard(id_));
   }
@@ -166,7 +166,7 @@ Task<Result<bool>> ShardEngine::contains(const FamilyState& family, Bytes key) {
     co_return answer == Answer::kInMemtable || answer == Answer::kInPage;
   }
   const btree::PageStore::ReadPin pin = store_->pin_current();
-  const Result<std::optional<btree::Found>> found = co_await btree::find(*store_, flusher_->root_of(family.id), family.id, key);
+  const Result<std::optional<btree::Found>> found = co_await btree::find(*store_, flusher_->trees_of(family.id), family.id, key);
   if (!found.has_value()) {
     co_return std::unexpected(found.error().with_shard(id_));
   }
@@ -255,10 +255,13 @@ Task<Outcome<VerifyReport>> ShardEngine::verify() {
     if (!status.is_ok()) {
       break;
     }
-    const btree::ChildPointer root = flusher_->root_of(family);
-    status = co_await btree::check(*store_, root, family, generation, &WalkedBlocks::add, &walked);
+    const btree::FamilyTrees trees = flusher_->trees_of(family);
+    status = co_await btree::check(*store_, trees, family, generation, &WalkedBlocks::add, &walked);
     ++report.families;
-    report.entries += root.entries;
+    report.entries += trees.base.entries;
+    for (const btree::ChildPointer& run : trees.runs) {
+      report.entries += run.entries;
+    }
   }
   pass_runs_ = false;
   work_.notify_all();

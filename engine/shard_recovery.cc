@@ -37,7 +37,7 @@ Task<Outcome<bool>> ShardEngine::open_store() {
 
 Task<Status> ShardEngine::load_catalog(engine::Catalog& catalog) {
   const btree::PageStore::ReadPin pin = store_->pin_current();
-  btree::Cursor cursor(*store_, flusher_->root_of(btree::kCatalogFamily), btree::kCatalogFamily);
+  btree::FamilyCursor cursor(*store_, flusher_->trees_of(btree::kCatalogFamily), btree::kCatalogFamily);
   PENSTOCK_CO_TRY(co_await cursor.seek(Bytes{}));
   while (cursor.valid()) {
     PENSTOCK_CO_TRY(catalog.load(cursor.key(), cursor.value()));

@@ -25,6 +25,8 @@ struct Flusher::Pass {
   Roots roots;                         // As they will be published.
   std::set<FamilyId> changed;          // Families whose root differs, to be written to the roots tree.
   std::map<FamilyId, MoveKeys> moves;  // Sorted keys to move, by family.
+  SliceBegins slice_begins;
+  RunCounters runs;
   btree::ChildPointer roots_root;
   btree::MergeStats stats;
 };
@@ -39,15 +41,20 @@ Task<Status> Flusher::load_roots() {
     if (!decoded.has_value()) {
       co_return decoded.error();
     }
-    roots_[decoded->family] = decoded->root;
+    roots_[decoded->family] = decoded->trees;
     PENSTOCK_CO_TRY(co_await cursor.next());
   }
   co_return Status::ok();
 }
 
-btree::ChildPointer Flusher::root_of(FamilyId family) const noexcept {
+const btree::FamilyTrees& Flusher::trees_of(FamilyId family) const noexcept {
+  static const btree::FamilyTrees kNone;
   const auto found = roots_.find(family);
-  return found == roots_.end() ? btree::ChildPointer{} : found->second;
+  return found == roots_.end() ? kNone : found->second;
+}
+
+bool Flusher::has_runs() const noexcept {
+  return std::ranges::any_of(roots_, [](const auto& root) { return !root.second.runs.empty(); });
 }
 
 std::vector<FamilyId> Flusher::families() const {
@@ -78,6 +85,7 @@ Task<Status> Flusher::run_pass(PassInput input, wal::Log* log) {
   Pass pass;
   pass.input = input;
   pass.roots = roots_;
+  pass.slice_begins = slice_begins_;
   pass.roots_root = store_.current().roots;
   store_.begin_pass();
   // What is certain to be written is reserved at once, so that a full disk is met before anything is written; the rest as the
@@ -100,7 +108,12 @@ Task<Status> Flusher::run_pass(PassInput input, wal::Log* log) {
   }
   PENSTOCK_CO_TRY(co_await store_.publish(input.applied, pass.roots_root));
   roots_ = std::move(pass.roots);  // Flush-I2: nothing suspends between the publication and this.
+  slice_begins_ = std::move(pass.slice_begins);
   counters_.moved_bytes += pass.stats.bytes_moved;
+  counters_.runs.made += pass.runs.made;
+  counters_.runs.entries_in += pass.runs.entries_in;
+  counters_.runs.entries_out += pass.runs.entries_out;
+  counters_.runs.slices += pass.runs.slices;
   co_return Status::ok();
 }
 
@@ -141,51 +154,71 @@ Task<Status> Flusher::plan_moves(Pass& pass) {
 }
 
 Task<Status> Flusher::merge_families(Pass& pass) {
-  std::set<FamilyId> families;
+  std::map<FamilyId, bool> families;  // Whether the memtable has entries of it.
   if (pass.input.memtable != nullptr) {
-    const std::vector<FamilyId> written = pass.input.memtable->families();
-    families.insert(written.begin(), written.end());
-  }
-  for (const auto& [family, keys] : pass.moves) {
-    if (pass.roots.contains(family)) {
-      families.insert(family);
+    for (const FamilyId family : pass.input.memtable->families()) {
+      families[family] = true;
     }
   }
-  for (const FamilyId family : families) {
-    if (filter_.is_dropped(family)) {
-      continue;  // Flush-I4.
+  for (const auto& [family, trees] : pass.roots) {
+    if (pass.moves.contains(family) || (pass.input.drain_runs && !trees.runs.empty())) {
+      families.try_emplace(family, false);
     }
-    const auto moves = pass.moves.find(family);
-    MemtableSource source(pass.input.memtable, family, moves == pass.moves.end() ? nullptr : &moves->second);
-    const auto present = pass.roots.find(family);
-    const btree::ChildPointer before = present == pass.roots.end() ? btree::ChildPointer{} : present->second;
-    const Result<btree::ChildPointer> after = co_await btree::merge(store_, before, family, source, pass.stats);
-    if (!after.has_value()) {
-      co_return after.error();
-    }
-    if (*after == before) {
-      continue;
-    }
-    pass.changed.insert(family);
-    if (after->is_null()) {
-      pass.roots.erase(family);
-    } else {
-      pass.roots[family] = *after;
+  }
+  for (const auto& [family, is_written] : families) {
+    if (!filter_.is_dropped(family)) {  // Flush-I4.
+      PENSTOCK_CO_TRY(co_await merge_family(pass, family, is_written));
     }
   }
   co_return Status::ok();
 }
 
+Task<Status> Flusher::merge_family(Pass& pass, FamilyId family, bool is_written) {
+  const btree::FamilyTrees before = pass.roots.contains(family) ? pass.roots[family] : btree::FamilyTrees{};
+  const auto moves = pass.moves.find(family);
+  FamilyMerge merge(store_, family, before,
+                    {.memtable = is_written ? pass.input.memtable : nullptr,
+                     .moves = moves == pass.moves.end() ? nullptr : &moves->second,
+                     .slice_begin = pass.slice_begins[family],
+                     .only_base = family < kFamilyIdUserMin,
+                     .drain = pass.input.drain_runs},
+                    pass.stats);
+  PENSTOCK_CO_TRY(co_await merge.run());
+  pass.runs.made += merge.counters().made;
+  pass.runs.entries_in += merge.counters().entries_in;
+  pass.runs.entries_out += merge.counters().entries_out;
+  pass.runs.slices += merge.counters().slices;
+  if (merge.trees().runs.empty()) {
+    pass.slice_begins.erase(family);
+  } else {
+    pass.slice_begins[family] = merge.slice_begin();
+  }
+  if (merge.trees() == before) {
+    co_return Status::ok();
+  }
+  pass.changed.insert(family);
+  if (merge.trees().is_empty()) {
+    pass.roots.erase(family);
+  } else {
+    pass.roots[family] = merge.trees();
+  }
+  co_return Status::ok();
+}
+
 Task<Status> Flusher::free_dropped(Pass& pass) {
-  std::vector<std::pair<FamilyId, btree::ChildPointer>> dropped;
-  for (const auto& [family, root] : pass.roots) {
+  std::vector<std::pair<FamilyId, btree::FamilyTrees>> dropped;
+  for (const auto& [family, trees] : pass.roots) {
     if (filter_.is_dropped(family)) {
-      dropped.emplace_back(family, root);
+      dropped.emplace_back(family, trees);
     }
   }
-  for (const auto& [family, root] : dropped) {
-    PENSTOCK_CO_TRY(co_await btree::free_tree(store_, root, family));
+  for (const auto& [family, trees] : dropped) {
+    PENSTOCK_CO_TRY(co_await btree::free_tree(store_, trees.base, family));
+    for (const btree::ChildPointer& run : trees.runs) {
+      PENSTOCK_CO_TRY(co_await btree::free_tree(store_, run, family));
+    }
     pass.roots.erase(family);
+    pass.slice_begins.erase(family);
     pass.changed.insert(family);
     ++counters_.trees_freed;
   }
@@ -202,10 +235,11 @@ Task<Status> Flusher::merge_roots(Pass& pass) {
     const auto root = pass.roots.find(family);
     const bool gone = root == pass.roots.end();
     items.push_back({.key = btree::encode_family_key(family),
-                     .value = gone ? std::string() : btree::encode_family_root({.family = family, .root = root->second}),
+                     .value = gone ? std::string() : btree::encode_family_root({.family = family, .trees = root->second}),
                      .is_delete = gone});
   }
-  ListSource source(std::move(items), moves == pass.moves.end() ? nullptr : &moves->second);
+  ListSource list(std::move(items));
+  WithMoves source(list, moves == pass.moves.end() ? nullptr : &moves->second);
   const Result<btree::ChildPointer> root =
       co_await btree::merge(store_, pass.roots_root, btree::kRootsFamily, source, pass.stats);
   if (!root.has_value()) {

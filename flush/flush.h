@@ -5,11 +5,12 @@
 // Each run() is one pass of the page store: merge every family's entries, then the roots tree, then one superblock.
 // Invariants:
 //   Flush-I1 Log before pages: before a superblock that contains a generation is submitted, the log is durable up to its end.
-//   Flush-I2 root_of() always answers with what the store's current superblock reaches; both change without a suspension
+//   Flush-I2 trees_of() always answers with what the store's current superblock reaches; both change without a suspension
 //   between. Flush-I3 A pass that fails changes nothing: the generation stays with the caller and can be tried again, unless
 //   the failure is
 //            `corruption` (a page cannot be read) or `poisoned`.
 //   Flush-I4 Entries of dropped families are not carried over; their trees are freed by the first pass that finds them.
+//   Flush-I5 Entries that lie far apart in a large family wait in runs (run_plan.h), which are as durable as its base.
 // Thread: the shard's reactor. Runs as background work in slices.
 #pragma once
 
@@ -19,6 +20,7 @@
 #include <vector>
 
 #include "btree/btree.h"
+#include "flush/family_merge.h"
 #include "memtable/memtable.h"
 #include "penstock/status.h"
 #include "penstock/task.h"
@@ -43,6 +45,7 @@ struct PassInput {
   bool urgent = false;  ///< The disk is full: use the reserve; without a memtable, clean what can be cleaned.
   /// Nothing but a superblock with the same contents: what only the older one reaches becomes free. Needs no space.
   bool confirm_only = false;
+  bool drain_runs = false;  ///< Without a memtable: brings a part of each family's runs into its base.
 };
 
 struct FlushCounters {
@@ -51,6 +54,7 @@ struct FlushCounters {
   std::uint64_t duration_ns = 0;
   std::uint64_t trees_freed = 0;
   std::uint64_t moved_bytes = 0;
+  RunCounters runs;
 };
 
 class Flusher {
@@ -62,10 +66,12 @@ class Flusher {
   /// Reads the roots tree of the current superblock.
   Task<Status> load_roots();
 
-  /// Null if the family has no tree here.
-  btree::ChildPointer root_of(FamilyId family) const noexcept;
+  /// Empty if the family has no tree here. Good until the next publication: to be copied by who suspends.
+  const btree::FamilyTrees& trees_of(FamilyId family) const noexcept;
   /// Families with a tree here, dropped ones included.
   std::vector<FamilyId> families() const;
+  /// Whether some family has runs.
+  bool has_runs() const noexcept;
 
   /// One pass; see the invariants. Errors: corruption, io_error, no_space (try again), poisoned (the caller poisons the log).
   Task<Status> run(PassInput input, wal::Log* log);
@@ -73,13 +79,15 @@ class Flusher {
   const FlushCounters& counters() const noexcept { return counters_; }
 
  private:
-  using Roots = std::map<FamilyId, btree::ChildPointer>;
+  using Roots = std::map<FamilyId, btree::FamilyTrees>;
+  using SliceBegins = std::map<FamilyId, std::string>;
   struct Pass;
 
   Task<Status> run_pass(PassInput input, wal::Log* log);
   Task<Status> change_trees(Pass& pass);
   Task<Status> plan_moves(Pass& pass);
   Task<Status> merge_families(Pass& pass);
+  Task<Status> merge_family(Pass& pass, FamilyId family, bool is_written);
   Task<Status> free_dropped(Pass& pass);
   Task<Status> merge_roots(Pass& pass);
 
@@ -87,6 +95,7 @@ class Flusher {
   btree::PageStore& store_;
   const FamilyFilter& filter_;
   Roots roots_;
+  SliceBegins slice_begins_;  // Families with runs: where the next slice begins. Any place will do after an opening.
   FlushCounters counters_;
 };
 

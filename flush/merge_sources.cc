@@ -1,73 +1,231 @@
 #include "flush/merge_sources.h"
 
+#include <algorithm>
+
+#include "base/assert.h"
+
 namespace penstock::flush {
 
 namespace {
 
 using Kind = btree::MergeOperation::Kind;
 
-/// The move to do before an operation on `key` (or before the end, without one), if any.
-bool move_is_next(const MoveKeys* moves, std::size_t move_index, bool has_operation, Bytes key) {
-  if (moves == nullptr || move_index == moves->size()) {
-    return false;
-  }
-  return !has_operation || Bytes((*moves)[move_index]) <= key;
-}
-
 }  // namespace
 
-MemtableSource::MemtableSource(const memtable::Memtable* memtable, FamilyId family, const MoveKeys* moves) : moves_(moves) {
+WithMoves::WithMoves(btree::MergeSource& inner, const MoveKeys* moves, const KeyRange* left_out)
+    : inner_(inner), moves_(moves), left_out_(left_out) {
+  move_.kind = Kind::kMove;
+  choose();
+}
+
+void WithMoves::choose() {
+  at_move_ = false;
+  if (moves_ == nullptr) {
+    return;
+  }
+  while (move_index_ < moves_->size() && left_out_ != nullptr && left_out_->contains((*moves_)[move_index_])) {
+    ++move_index_;
+  }
+  if (move_index_ == moves_->size()) {
+    return;
+  }
+  move_.key = (*moves_)[move_index_];
+  at_move_ = !inner_.valid() || move_.key <= inner_.current().key;
+}
+
+bool WithMoves::next() {
+  if (at_move_) {
+    ++move_index_;
+  } else if (!inner_.next()) {
+    return false;
+  }
+  choose();
+  return true;
+}
+
+Task<Status> WithMoves::load() {
+  PENSTOCK_CO_TRY(co_await inner_.load());
+  choose();
+  co_return Status::ok();
+}
+
+MemtableSource::MemtableSource(const memtable::Memtable& memtable, FamilyId family) : cursor_(memtable.cursor(family)) {
+  cursor_.seek_first();
+  load_entry();
+}
+
+void MemtableSource::load_entry() {
+  if (cursor_.valid()) {
+    const memtable::Memtable::Version version = cursor_.newest();
+    operation_ = {.kind = version.is_delete ? Kind::kDelete : Kind::kPut, .key = cursor_.key(), .value = version.value};
+  }
+}
+
+bool MemtableSource::next() {
+  cursor_.next();
+  load_entry();
+  return true;
+}
+
+RunSource::RunSource(const memtable::Memtable* memtable, FamilyId family, const KeyRange* slice)
+    : slice_(slice), before_slice_(slice != nullptr) {
   if (memtable != nullptr) {
     cursor_.emplace(memtable->cursor(family));
     cursor_->seek_first();
   }
-  load();
+  load_entry();
 }
 
-void MemtableSource::load() {
+void RunSource::load_entry() {
   const bool has_entry = cursor_.has_value() && cursor_->valid();
-  at_move_ = move_is_next(moves_, move_index_, has_entry, has_entry ? cursor_->key() : Bytes{});
-  valid_ = at_move_ || has_entry;
-  if (at_move_) {
-    operation_ = {.kind = Kind::kMove, .key = (*moves_)[move_index_], .value = {}};
+  at_slice_ = before_slice_ && (!has_entry || cursor_->key() >= Bytes(slice_->begin));
+  if (at_slice_) {
+    operation_ = {.kind = Kind::kTake,
+                  .key = slice_->begin,
+                  .value = {},
+                  .extent = std::nullopt,
+                  .end = slice_->end.has_value() ? &*slice_->end : nullptr};
   } else if (has_entry) {
     const memtable::Memtable::Version version = cursor_->newest();
-    operation_ = {.kind = version.is_delete ? Kind::kDelete : Kind::kPut, .key = cursor_->key(), .value = version.value};
+    operation_ = {.kind = version.is_delete ? Kind::kMark : Kind::kPut, .key = cursor_->key(), .value = version.value};
   }
 }
 
-void MemtableSource::next() {
-  PENSTOCK_ASSERT(valid_);
-  if (at_move_) {
-    ++move_index_;
-  } else {
+bool RunSource::next() {
+  PENSTOCK_ASSERT(valid());
+  if (!at_slice_) {
     cursor_->next();
+  } else {
+    before_slice_ = false;
+    if (!slice_->end.has_value()) {
+      cursor_.reset();
+    } else if (cursor_.has_value()) {
+      cursor_->seek(*slice_->end);
+    }
   }
-  load();
+  load_entry();
+  return true;
 }
 
-ListSource::ListSource(std::vector<Item> items, const MoveKeys* moves) : items_(std::move(items)), moves_(moves) { load(); }
+SliceSource::SliceSource(btree::PageStore& store, const std::vector<btree::ChildPointer>& runs,
+                         const memtable::Memtable* memtable, FamilyId family, std::string begin, std::uint64_t run_entries)
+    : store_(store), moving_(runs.size()), run_entries_(run_entries) {
+  range_.begin = std::move(begin);
+  runs_.reserve(runs.size());
+  for (const btree::ChildPointer& run : runs) {
+    runs_.emplace_back(store, run, family, btree::Cursor::Use::kMerge);
+  }
+  if (memtable != nullptr) {
+    memtable_.emplace(memtable->cursor(family));
+  }
+}
 
-void ListSource::load() {
-  const bool has_item = item_index_ < items_.size();
-  at_move_ = move_is_next(moves_, move_index_, has_item, has_item ? Bytes(items_[item_index_].key) : Bytes{});
-  valid_ = at_move_ || has_item;
-  if (at_move_) {
-    operation_ = {.kind = Kind::kMove, .key = (*moves_)[move_index_], .value = {}};
-  } else if (has_item) {
-    const Item& item = items_[item_index_];
+Task<Status> SliceSource::start() {
+  for (btree::Cursor& run : runs_) {
+    PENSTOCK_CO_TRY(co_await run.seek(range_.begin));
+  }
+  if (memtable_.has_value()) {
+    memtable_->seek(range_.begin);
+  }
+  choose();
+  co_return Status::ok();
+}
+
+/// Where the run stands whose key is the smallest; null: all at their ends.
+const btree::Cursor* SliceSource::first_run() const noexcept {
+  const btree::Cursor* first = nullptr;
+  for (const btree::Cursor& run : runs_) {
+    if (run.valid() && (first == nullptr || run.key() < first->key())) {
+      first = &run;  // Of equal ones the newest.
+    }
+  }
+  return first;
+}
+
+/// The operation of the smallest key, if it is in the slice.
+void SliceSource::choose() {
+  const btree::Cursor* run = runs_done_ ? nullptr : first_run();
+  if (!runs_done_ && (run == nullptr || used_entries_ >= run_entries_)) {
+    runs_done_ = true;
+    if (run != nullptr) {
+      range_.end = std::string(run->key());
+      run = nullptr;
+    }
+  }
+  const bool is_in_memtable = memtable_.has_value() && memtable_->valid() && (!runs_done_ || range_.contains(memtable_->key()));
+  valid_ = run != nullptr || is_in_memtable;
+  if (!valid_) {
+    return;
+  }
+  const bool memtable_wins = is_in_memtable && (run == nullptr || memtable_->key() <= run->key());
+  operation_ = {};
+  if (memtable_wins) {
+    const memtable::Memtable::Version version = memtable_->newest();
+    operation_ = {.kind = version.is_delete ? Kind::kDelete : Kind::kPut, .key = memtable_->key(), .value = version.value};
+  } else {
+    operation_ = {.kind = run->is_delete() ? Kind::kDelete : Kind::kPut, .key = run->key(), .value = run->value()};
+    operation_.extent = run->extent();
+  }
+  // All that stand at this key have had their say.
+  for (std::size_t index = 0; index < runs_.size(); ++index) {
+    const btree::Cursor& other = runs_[index];
+    const bool is_here = !runs_done_ && other.valid() && other.key() == operation_.key;
+    moving_[index] = is_here ? 1 : 0;
+    used_entries_ += is_here ? 1U : 0U;
+    const bool is_older = is_here && (memtable_wins || &other != run);
+    if (is_older && other.extent().has_value()) {
+      store_.free_extent(*other.extent());
+    }
+  }
+}
+
+bool SliceSource::next() {
+  PENSTOCK_ASSERT(valid_);
+  if (memtable_.has_value() && memtable_->valid() && memtable_->key() == operation_.key) {
+    memtable_->next();
+  }
+  return settle();
+}
+
+/// The cursors that have to move do so. False: `missing_` has to read.
+bool SliceSource::settle() {
+  for (std::size_t index = 0; index < runs_.size(); ++index) {
+    if (moving_[index] == 0) {
+      continue;
+    }
+    if (!runs_[index].try_next()) {
+      missing_ = &runs_[index];
+      return false;
+    }
+    moving_[index] = 0;
+  }
+  choose();
+  return true;
+}
+
+Task<Status> SliceSource::load() {
+  while (missing_ != nullptr) {
+    btree::Cursor& run = *std::exchange(missing_, nullptr);
+    PENSTOCK_CO_TRY(co_await run.next());
+    moving_[static_cast<std::size_t>(&run - runs_.data())] = 0;
+    settle();
+  }
+  co_return Status::ok();
+}
+
+ListSource::ListSource(std::vector<Item> items) : items_(std::move(items)) { load_item(); }
+
+void ListSource::load_item() {
+  if (valid()) {
+    const Item& item = items_[index_];
     operation_ = {.kind = item.is_delete ? Kind::kDelete : Kind::kPut, .key = item.key, .value = item.value};
   }
 }
 
-void ListSource::next() {
-  PENSTOCK_ASSERT(valid_);
-  if (at_move_) {
-    ++move_index_;
-  } else {
-    ++item_index_;
-  }
-  load();
+bool ListSource::next() {
+  ++index_;
+  load_item();
+  return true;
 }
 
 }  // namespace penstock::flush

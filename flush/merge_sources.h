@@ -1,8 +1,9 @@
-// What a flush feeds to btree::merge: the entries of a frozen memtable, or changed roots, each with the keys to move mixed in.
+// What a flush feeds to btree::merge: entries of a frozen memtable, changed roots, a slice of a family's runs, with moves between.
 //
 // Invariant: keys ascend; a move comes before the operation of the same key (btree.h asks for it).
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -13,30 +14,123 @@
 
 namespace penstock::flush {
 
+/// From `begin` to before `end`; without an end to the last key.
+struct KeyRange {
+  std::string begin;
+  std::optional<std::string> end;
+
+  bool contains(Bytes key) const noexcept { return key >= Bytes(begin) && (!end.has_value() || key < Bytes(*end)); }
+  bool is_everything() const noexcept { return begin.empty() && !end.has_value(); }
+};
+
 /// Keys of pages and extents that lie in zones to be emptied, sorted.
 using MoveKeys = std::vector<std::string>;
 
-/// One family's entries in a frozen memtable (none: moves alone).
-class MemtableSource final : public btree::MergeSource {
+/// Another source with moves between its operations, but for those within `left_out`.
+class WithMoves final : public btree::MergeSource {
  public:
-  MemtableSource(const memtable::Memtable* memtable, FamilyId family, const MoveKeys* moves);
+  WithMoves(btree::MergeSource& inner, const MoveKeys* moves, const KeyRange* left_out = nullptr);
 
-  bool valid() const override { return valid_; }
-  const btree::MergeOperation& current() const override { return operation_; }
-  void next() override;
+  bool valid() const override { return at_move_ || inner_.valid(); }
+  const btree::MergeOperation& current() const override { return at_move_ ? move_ : inner_.current(); }
+  bool next() override;
+  Task<Status> load() override;
 
  private:
-  void load();
+  void choose();
 
-  std::optional<memtable::Memtable::Cursor> cursor_;
+  btree::MergeSource& inner_;
   const MoveKeys* moves_;
+  const KeyRange* left_out_;
   std::size_t move_index_ = 0;
   bool at_move_ = false;
+  btree::MergeOperation move_;
+};
+
+/// No operation: moves alone.
+class NoSource final : public btree::MergeSource {
+ public:
+  bool valid() const override { return false; }
+  const btree::MergeOperation& current() const override { return none_; }
+  bool next() override { return true; }
+
+ private:
+  btree::MergeOperation none_;
+};
+
+/// One family's entries in a frozen memtable.
+class MemtableSource final : public btree::MergeSource {
+ public:
+  MemtableSource(const memtable::Memtable& memtable, FamilyId family);
+
+  bool valid() const override { return cursor_.valid(); }
+  const btree::MergeOperation& current() const override { return operation_; }
+  bool next() override;
+
+ private:
+  void load_entry();
+
+  memtable::Memtable::Cursor cursor_;
+  btree::MergeOperation operation_;
+};
+
+/// For a run: one family's entries in a frozen memtable (null: none), deletes as marks, but for those within `slice`, if there is
+/// one: these the base has got already, and what the run itself holds there is taken out.
+class RunSource final : public btree::MergeSource {
+ public:
+  RunSource(const memtable::Memtable* memtable, FamilyId family, const KeyRange* slice);
+
+  bool valid() const override { return at_slice_ || (cursor_.has_value() && cursor_->valid()); }
+  const btree::MergeOperation& current() const override { return operation_; }
+  bool next() override;
+
+ private:
+  void load_entry();
+
+  std::optional<memtable::Memtable::Cursor> cursor_;
+  const KeyRange* slice_;
+  bool before_slice_;  // There is a slice, and it has not been come to.
+  bool at_slice_ = false;
+  btree::MergeOperation operation_;
+};
+
+/// For the base: what a memtable (null: none) and the runs hold of a slice of the key space, the newest of each key. The slice starts
+/// at `begin` and ends when it has used up `run_entries` of the runs' entries, or with the last key. Extents of older values are
+/// freed; those of the newest go over to the base.
+class SliceSource final : public btree::MergeSource {
+ public:
+  SliceSource(btree::PageStore& store, const std::vector<btree::ChildPointer>& runs, const memtable::Memtable* memtable,
+              FamilyId family, std::string begin, std::uint64_t run_entries);
+
+  Task<Status> start();
+  bool valid() const override { return valid_; }
+  const btree::MergeOperation& current() const override { return operation_; }
+  bool next() override;
+  Task<Status> load() override;
+
+  /// Once it is no longer valid.
+  const KeyRange& range() const noexcept { return range_; }
+  std::uint64_t used_entries() const noexcept { return used_entries_; }
+
+ private:
+  bool settle();
+  void choose();
+  const btree::Cursor* first_run() const noexcept;
+
+  btree::PageStore& store_;
+  std::vector<btree::Cursor> runs_;   // From new to old.
+  std::vector<std::uint8_t> moving_;  // By run: it has to move on.
+  std::optional<memtable::Memtable::Cursor> memtable_;
+  btree::Cursor* missing_ = nullptr;  // Its next page has to be read.
+  KeyRange range_;
+  std::uint64_t run_entries_;
+  std::uint64_t used_entries_ = 0;
+  bool runs_done_ = false;  // The slice has its end.
   bool valid_ = false;
   btree::MergeOperation operation_;
 };
 
-/// Encoded operations in order, with moves.
+/// Encoded operations in order.
 class ListSource final : public btree::MergeSource {
  public:
   struct Item {
@@ -44,21 +138,17 @@ class ListSource final : public btree::MergeSource {
     std::string value;
     bool is_delete = false;
   };
-  ListSource(std::vector<Item> items, const MoveKeys* moves);
+  explicit ListSource(std::vector<Item> items);
 
-  bool valid() const override { return valid_; }
+  bool valid() const override { return index_ < items_.size(); }
   const btree::MergeOperation& current() const override { return operation_; }
-  void next() override;
+  bool next() override;
 
  private:
-  void load();
+  void load_item();
 
   std::vector<Item> items_;
-  std::size_t item_index_ = 0;
-  const MoveKeys* moves_;
-  std::size_t move_index_ = 0;
-  bool at_move_ = false;
-  bool valid_ = false;
+  std::size_t index_ = 0;
   btree::MergeOperation operation_;
 };
 

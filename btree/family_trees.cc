@@ -1,0 +1,118 @@
+// A family's trees as one: look-ups from new to old, and a cursor over all of them.
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "btree/btree.h"
+
+namespace penstock::btree {
+
+CachedFind find_cached(PageStore& store, const FamilyTrees& trees, Bytes key) {
+  for (const ChildPointer& run : trees.runs) {
+    CachedFind in_run = find_cached(store, run, key);
+    if (!in_run.complete) return in_run;
+    if (!in_run.found.has_value()) continue;
+    if (in_run.found->is_delete) in_run.found.reset();
+    return in_run;
+  }
+  return find_cached(store, trees.base, key);
+}
+
+BorrowedFind find_borrowed(PageStore& store, const FamilyTrees& trees, Bytes key) {
+  for (const ChildPointer& run : trees.runs) {
+    const BorrowedFind in_run = find_borrowed(store, run, key);
+    if (!in_run.complete || in_run.is_delete || in_run.value.has_value()) return in_run;
+  }
+  return find_borrowed(store, trees.base, key);
+}
+
+Task<Result<std::optional<Found>>> find(PageStore& store, FamilyTrees trees, FamilyId family, Bytes key) {
+  for (const ChildPointer& run : trees.runs) {
+    Result<std::optional<Found>> in_run = co_await find(store, run, family, key);
+    if (!in_run.has_value()) co_return in_run;
+    if (!in_run->has_value()) continue;
+    if ((*in_run)->is_delete) in_run->reset();
+    co_return in_run;
+  }
+  co_return co_await find(store, trees.base, family, key);
+}
+
+FamilyCursor::FamilyCursor(PageStore& store, const FamilyTrees& trees, FamilyId family) : moving_(trees.runs.size() + 1) {
+  cursors_.reserve(trees.runs.size() + 1);
+  for (const ChildPointer& run : trees.runs) cursors_.emplace_back(store, run, family);
+  cursors_.emplace_back(store, trees.base, family);
+}
+
+bool FamilyCursor::try_seek(Bytes key) {
+  nearest_ = nullptr;
+  missing_ = nullptr;
+  std::ranges::fill(moving_, std::uint8_t{0});
+  for (Cursor& cursor : cursors_) {
+    if (!cursor.try_seek(key)) return false;
+  }
+  return settle();
+}
+
+Task<Status> FamilyCursor::seek(Bytes key) {
+  nearest_ = nullptr;
+  missing_ = nullptr;
+  std::ranges::fill(moving_, std::uint8_t{0});
+  const std::string sought(key);  // Of this cursor, perhaps.
+  for (Cursor& cursor : cursors_) PENSTOCK_CO_TRY(co_await cursor.seek(sought));
+  if (!settle()) PENSTOCK_CO_TRY(co_await finish());
+  co_return Status::ok();
+}
+
+/// All that stand at the key of the row move on.
+bool FamilyCursor::try_next() {
+  PENSTOCK_ASSERT(valid());
+  for (std::size_t index = 0; index < cursors_.size(); ++index) {
+    Cursor& cursor = cursors_[index];
+    const bool is_there = &cursor == nearest_ || (&cursor > nearest_ && cursor.valid() && cursor.key() == nearest_->key());
+    moving_[index] = is_there ? 1 : 0;
+  }
+  return settle();
+}
+
+Task<Status> FamilyCursor::next() {
+  if (missing_ == nullptr && try_next()) co_return Status::ok();
+  co_return co_await finish();
+}
+
+Task<Status> FamilyCursor::finish() {
+  while (missing_ != nullptr) {
+    Cursor& cursor = *std::exchange(missing_, nullptr);
+    PENSTOCK_CO_TRY(co_await cursor.next());
+    moving_[static_cast<std::size_t>(&cursor - cursors_.data())] = 0;
+    settle();
+  }
+  co_return Status::ok();
+}
+
+/// To the next row that is not deleted. False: `missing_` has to read.
+bool FamilyCursor::settle() {
+  while (true) {
+    nearest_ = nullptr;
+    for (std::size_t index = 0; index < cursors_.size(); ++index) {
+      if (moving_[index] == 0) continue;
+      if (!cursors_[index].try_next()) {
+        missing_ = &cursors_[index];
+        return false;
+      }
+      moving_[index] = 0;
+    }
+    find_nearest();
+    if (nearest_ == nullptr || !nearest_->is_delete()) return true;
+    for (std::size_t index = 0; index < cursors_.size(); ++index) {
+      moving_[index] = cursors_[index].valid() && cursors_[index].key() == nearest_->key() ? 1 : 0;
+    }
+  }
+}
+
+void FamilyCursor::find_nearest() noexcept {
+  for (Cursor& cursor : cursors_) {
+    if (cursor.valid() && (nearest_ == nullptr || cursor.key() < nearest_->key())) nearest_ = &cursor;
+  }
+}
+
+}  // namespace penstock::btree

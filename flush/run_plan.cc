@@ -1,0 +1,44 @@
+#include "flush/run_plan.h"
+
+#include <algorithm>
+
+#include "btree/btree.h"
+#include "btree/pointer.h"
+
+namespace penstock::flush {
+
+namespace {
+
+/// Of a leaf as merges leave it, header and slots taken off.
+constexpr double kLeafBytes = 0.85 * btree::kPageBlockBytes;
+constexpr double kEntryOverheadBytes = 12;
+/// What a run costs besides its pages: look-ups, and a pass that does two things.
+constexpr double kGainMin = 1.5;
+
+}  // namespace
+
+MergePlan plan_merge(const MergeShape& shape) noexcept {
+  const double per_leaf = kLeafBytes / (shape.bytes_per_entry + kEntryOverheadBytes);
+  const double gathered = std::min(kGathered, per_leaf / 4);
+  if (shape.run_entries.empty()) {
+    const double leaves_per_entry_by_run = (1 / per_leaf) + (1 / gathered);
+    if (gathered < 1 || shape.base_entries == 0 || shape.leaves_per_entry < kGainMin * leaves_per_entry_by_run) {
+      return {};
+    }
+  }
+  std::uint64_t held = shape.entries;
+  for (const std::uint64_t entries : shape.run_entries) {
+    held += entries;
+  }
+  const auto wanted = static_cast<std::uint64_t>(static_cast<double>(shape.base_entries) * std::max(gathered, 1.0) / per_leaf);
+  MergePlan plan{.way = MergePlan::Way::kNewRun, .slice_entries = held > wanted ? held - wanted : 0};
+  if (!shape.run_entries.empty()) {
+    const bool is_small = shape.run_entries.front() + shape.entries <= wanted / kRunsWanted;
+    if (is_small || shape.run_entries.size() == btree::kRunsMax) {
+      plan.way = MergePlan::Way::kNewestRun;
+    }
+  }
+  return plan;
+}
+
+}  // namespace penstock::flush
