@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "btree/key_filter.h"
 #include "btree/page_store.h"
 #include "btree/pointer.h"
 #include "penstock/status.h"
@@ -26,9 +27,16 @@ namespace penstock::btree {
 
 /// The trees of one family on one shard (Tree-I5). Runs hold what lay too far apart to be worth a new leaf of the base each: they
 /// wait there until a slice of the key space has collected enough.
+struct Run {
+  ChildPointer root;                  ///< Not null.
+  std::shared_ptr<KeyFilter> filter;  ///< Null: any key may be there.
+
+  bool may_hold(std::uint64_t hash) const noexcept { return filter == nullptr || filter->may_hold(hash); }
+  friend bool operator==(const Run& left, const Run& right) noexcept { return left.root == right.root; }
+};
 struct FamilyTrees {
-  std::vector<ChildPointer> runs;  ///< The newest first. Not null.
-  ChildPointer base;               ///< Null: empty.
+  std::vector<Run> runs;  ///< The newest first.
+  ChildPointer base;      ///< Null: empty.
 
   bool is_empty() const noexcept { return base.is_null() && runs.empty(); }
   friend bool operator==(const FamilyTrees&, const FamilyTrees&) = default;

@@ -97,7 +97,7 @@ Task<Status> check(PageStore& store, FamilyTrees trees, FamilyId family, std::ui
   const Fences fences;
   if (!trees.base.is_null()) PENSTOCK_CO_TRY(co_await check_subtree(check, trees.base, fences));
   check.is_run = true;
-  for (const ChildPointer& run : trees.runs) PENSTOCK_CO_TRY(co_await check_subtree(check, run, fences));
+  for (const Run& run : trees.runs) PENSTOCK_CO_TRY(co_await check_subtree(check, run.root, fences));
   co_return Status::ok();
 }
 

@@ -29,8 +29,8 @@ std::string encode_family_root(const FamilyRoot& root) {
   stored.flags = root.dropped ? kFamilyDropped : 0;
   stored.runs = static_cast<std::uint32_t>(root.trees.runs.size());
   std::string value(as_bytes(base::bytes_of(stored)));
-  for (const ChildPointer& run : root.trees.runs) {
-    const ChildPointerOnDisk pointer = encode_child(run);
+  for (const Run& run : root.trees.runs) {
+    const ChildPointerOnDisk pointer = encode_child(run.root);
     value.append(as_bytes(base::bytes_of(pointer)));
   }
   return value;
@@ -53,7 +53,7 @@ Result<FamilyRoot> decode_family_root(Bytes key, Bytes value) {
   for (std::size_t run = 0; run < runs; ++run) {
     const Result<ChildPointer> pointer = pointer_at(value, sizeof(FamilyRootOnDisk) + (run * sizeof(ChildPointerOnDisk)));
     if (!pointer.has_value()) return std::unexpected(pointer.error());
-    root.trees.runs.push_back(*pointer);
+    root.trees.runs.push_back({.root = *pointer, .filter = nullptr});
   }
   const Bytes base = value.substr(0, sizeof(ChildPointerOnDisk));
   if (std::all_of(base.begin(), base.end(), [](char byte) { return byte == '\0'; })) return root;

@@ -7,9 +7,18 @@
 
 namespace penstock::btree {
 
+namespace {
+
+/// What filters are asked with; of no use without runs.
+std::uint64_t hash_for(const FamilyTrees& trees, Bytes key) noexcept { return trees.runs.empty() ? 0 : KeyFilter::hash(key); }
+
+}  // namespace
+
 CachedFind find_cached(PageStore& store, const FamilyTrees& trees, Bytes key) {
-  for (const ChildPointer& run : trees.runs) {
-    CachedFind in_run = find_cached(store, run, key);
+  const std::uint64_t hash = hash_for(trees, key);
+  for (const Run& run : trees.runs) {
+    if (!run.may_hold(hash)) continue;
+    CachedFind in_run = find_cached(store, run.root, key);
     if (!in_run.complete) return in_run;
     if (!in_run.found.has_value()) continue;
     if (in_run.found->is_delete) in_run.found.reset();
@@ -19,16 +28,20 @@ CachedFind find_cached(PageStore& store, const FamilyTrees& trees, Bytes key) {
 }
 
 BorrowedFind find_borrowed(PageStore& store, const FamilyTrees& trees, Bytes key) {
-  for (const ChildPointer& run : trees.runs) {
-    const BorrowedFind in_run = find_borrowed(store, run, key);
+  const std::uint64_t hash = hash_for(trees, key);
+  for (const Run& run : trees.runs) {
+    if (!run.may_hold(hash)) continue;
+    const BorrowedFind in_run = find_borrowed(store, run.root, key);
     if (!in_run.complete || in_run.is_delete || in_run.value.has_value()) return in_run;
   }
   return find_borrowed(store, trees.base, key);
 }
 
 Task<Result<std::optional<Found>>> find(PageStore& store, FamilyTrees trees, FamilyId family, Bytes key) {
-  for (const ChildPointer& run : trees.runs) {
-    Result<std::optional<Found>> in_run = co_await find(store, run, family, key);
+  const std::uint64_t hash = hash_for(trees, key);
+  for (const Run& run : trees.runs) {
+    if (!run.may_hold(hash)) continue;
+    Result<std::optional<Found>> in_run = co_await find(store, run.root, family, key);
     if (!in_run.has_value()) co_return in_run;
     if (!in_run->has_value()) continue;
     if ((*in_run)->is_delete) in_run->reset();
@@ -39,7 +52,7 @@ Task<Result<std::optional<Found>>> find(PageStore& store, FamilyTrees trees, Fam
 
 FamilyCursor::FamilyCursor(PageStore& store, const FamilyTrees& trees, FamilyId family) : moving_(trees.runs.size() + 1) {
   cursors_.reserve(trees.runs.size() + 1);
-  for (const ChildPointer& run : trees.runs) cursors_.emplace_back(store, run, family);
+  for (const Run& run : trees.runs) cursors_.emplace_back(store, run.root, family);
   cursors_.emplace_back(store, trees.base, family);
 }
 

@@ -380,8 +380,10 @@ TEST(Pointers, WithReservedBitsAreCorrupt) {
 }
 
 TEST(FamilyRoot, IsTheSameAfterEncodingAndDecoding) {
-  const std::vector<std::vector<ChildPointer>> runs = {{}, {child_number(2)}, {child_number(2), child_number(3)}};
-  for (const std::vector<ChildPointer>& some : runs) {
+  const Run two{.root = child_number(2), .filter = nullptr};
+  const Run three{.root = child_number(3), .filter = nullptr};
+  const std::vector<std::vector<Run>> runs = {{}, {two}, {two, three}};
+  for (const std::vector<Run>& some : runs) {
     for (const ChildPointer& base : {ChildPointer{}, child_number(1)}) {
       const FamilyRoot root{.family = 0x01020304, .trees = {.runs = some, .base = base}, .dropped = !some.empty()};
       const std::string key = encode_family_key(root.family);
@@ -396,7 +398,7 @@ TEST(FamilyRoot, IsTheSameAfterEncodingAndDecoding) {
 }
 
 TEST(FamilyRoot, RefusesOtherLengthsAndUnknownFlags) {
-  const FamilyTrees trees{.runs = {child_number(2)}, .base = child_number(1)};
+  const FamilyTrees trees{.runs = {{.root = child_number(2), .filter = nullptr}}, .base = child_number(1)};
   const std::string value = encode_family_root({.family = 1, .trees = trees, .dropped = false});
   EXPECT_TRUE(decode_family_root("abc", value).error().is(Code::kCorruption));
   EXPECT_TRUE(decode_family_root("abcd", value.substr(1)).error().is(Code::kCorruption));

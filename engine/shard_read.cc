@@ -259,8 +259,8 @@ Task<Outcome<VerifyReport>> ShardEngine::verify() {
     status = co_await btree::check(*store_, trees, family, generation, &WalkedBlocks::add, &walked);
     ++report.families;
     report.entries += trees.base.entries;
-    for (const btree::ChildPointer& run : trees.runs) {
-      report.entries += run.entries;
+    for (const btree::Run& run : trees.runs) {
+      report.entries += run.root.entries;
     }
   }
   pass_runs_ = false;

@@ -43,15 +43,15 @@ Task<Status> FamilyMerge::run() {
   if (has_slice && slice.is_everything()) {
     co_return co_await drop_runs();
   }
-  co_return co_await merge_runs(planned->way, has_slice ? &slice : nullptr);
+  co_return co_await merge_runs(*planned, has_slice ? &slice : nullptr);
 }
 
 Task<Result<MergePlan>> FamilyMerge::plan() {
   std::vector<std::uint64_t> run_entries;
   std::uint64_t held = 0;
-  for (const btree::ChildPointer& run : trees_.runs) {
-    run_entries.push_back(run.entries);
-    held += run.entries;
+  for (const btree::Run& run : trees_.runs) {
+    run_entries.push_back(run.root.entries);
+    held += run.root.entries;
   }
   if (input_.memtable == nullptr) {
     MergePlan plan;
@@ -130,36 +130,36 @@ Task<Status> FamilyMerge::merge_slice(std::uint64_t entries, KeyRange& slice) {
 
 /// The slice held all that they had.
 Task<Status> FamilyMerge::drop_runs() {
-  for (const btree::ChildPointer& run : std::exchange(trees_.runs, {})) {
-    PENSTOCK_CO_TRY(co_await btree::free_tree(store_, run, family_, btree::ExtentsOfTree::kKeep));
+  for (const btree::Run& run : std::exchange(trees_.runs, {})) {
+    PENSTOCK_CO_TRY(co_await btree::free_tree(store_, run.root, family_, btree::ExtentsOfTree::kKeep));
   }
   co_return Status::ok();
 }
 
 /// What is not in the slice goes to a run; what was in it leaves all runs.
-Task<Status> FamilyMerge::merge_runs(MergePlan::Way way, const KeyRange* slice) {
-  std::vector<btree::ChildPointer> runs = std::exchange(trees_.runs, {});
+Task<Status> FamilyMerge::merge_runs(const MergePlan& plan, const KeyRange* slice) {
+  std::vector<btree::Run> runs = std::exchange(trees_.runs, {});
   const bool has_memtable = input_.memtable != nullptr;
-  if (has_memtable && way == MergePlan::Way::kNewRun) {
-    runs.insert(runs.begin(), btree::ChildPointer{});
+  if (has_memtable && plan.way == MergePlan::Way::kNewRun) {
+    runs.insert(runs.begin(), {.root = {}, .filter = std::make_shared<btree::KeyFilter>(plan.run_entries_max)});
     counters_.made += 1;
   }
   const std::uint64_t puts_before = stats_.puts;
   for (std::size_t index = 0; index < runs.size(); ++index) {
     const bool takes_memtable = has_memtable && index == 0;
     if (takes_memtable || slice != nullptr || input_.moves != nullptr) {
-      RunSource source(takes_memtable ? input_.memtable : nullptr, family_, slice);
+      RunSource source(takes_memtable ? input_.memtable : nullptr, family_, slice, runs[index].filter.get());
       WithMoves moved(source, input_.moves, slice);
-      const Result<btree::ChildPointer> run = co_await btree::merge(store_, runs[index], family_, moved, stats_);
+      const Result<btree::ChildPointer> run = co_await btree::merge(store_, runs[index].root, family_, moved, stats_);
       if (!run.has_value()) {
         co_return run.error();
       }
-      runs[index] = *run;
+      runs[index].root = *run;
     }
     if (takes_memtable) {
       counters_.entries_in += stats_.puts - puts_before;
     }
-    if (!runs[index].is_null()) {
+    if (!runs[index].root.is_null()) {
       trees_.runs.push_back(runs[index]);
     }
   }

@@ -47,7 +47,7 @@ class FamilyMerge {
   Task<Status> sample(MergeShape& shape);
   Task<Status> merge_base(btree::MergeSource& source);
   Task<Status> merge_slice(std::uint64_t entries, KeyRange& slice);
-  Task<Status> merge_runs(MergePlan::Way way, const KeyRange* slice);
+  Task<Status> merge_runs(const MergePlan& plan, const KeyRange* slice);
   Task<Status> drop_runs();
 
   btree::PageStore& store_;

@@ -214,8 +214,8 @@ Task<Status> Flusher::free_dropped(Pass& pass) {
   }
   for (const auto& [family, trees] : dropped) {
     PENSTOCK_CO_TRY(co_await btree::free_tree(store_, trees.base, family));
-    for (const btree::ChildPointer& run : trees.runs) {
-      PENSTOCK_CO_TRY(co_await btree::free_tree(store_, run, family));
+    for (const btree::Run& run : trees.runs) {
+      PENSTOCK_CO_TRY(co_await btree::free_tree(store_, run.root, family));
     }
     pass.roots.erase(family);
     pass.slice_begins.erase(family);

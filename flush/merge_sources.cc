@@ -67,8 +67,8 @@ bool MemtableSource::next() {
   return true;
 }
 
-RunSource::RunSource(const memtable::Memtable* memtable, FamilyId family, const KeyRange* slice)
-    : slice_(slice), before_slice_(slice != nullptr) {
+RunSource::RunSource(const memtable::Memtable* memtable, FamilyId family, const KeyRange* slice, btree::KeyFilter* filter)
+    : slice_(slice), filter_(filter), before_slice_(slice != nullptr) {
   if (memtable != nullptr) {
     cursor_.emplace(memtable->cursor(family));
     cursor_->seek_first();
@@ -88,6 +88,9 @@ void RunSource::load_entry() {
   } else if (has_entry) {
     const memtable::Memtable::Version version = cursor_->newest();
     operation_ = {.kind = version.is_delete ? Kind::kMark : Kind::kPut, .key = cursor_->key(), .value = version.value};
+    if (filter_ != nullptr) {
+      filter_->add(btree::KeyFilter::hash(operation_.key));
+    }
   }
 }
 
@@ -107,13 +110,13 @@ bool RunSource::next() {
   return true;
 }
 
-SliceSource::SliceSource(btree::PageStore& store, const std::vector<btree::ChildPointer>& runs,
+SliceSource::SliceSource(btree::PageStore& store, const std::vector<btree::Run>& runs,
                          const memtable::Memtable* memtable, FamilyId family, std::string begin, std::uint64_t run_entries)
     : store_(store), moving_(runs.size()), run_entries_(run_entries) {
   range_.begin = std::move(begin);
   runs_.reserve(runs.size());
-  for (const btree::ChildPointer& run : runs) {
-    runs_.emplace_back(store, run, family, btree::Cursor::Use::kMerge);
+  for (const btree::Run& run : runs) {
+    runs_.emplace_back(store, run.root, family, btree::Cursor::Use::kMerge);
   }
   if (memtable != nullptr) {
     memtable_.emplace(memtable->cursor(family));

@@ -75,10 +75,10 @@ class MemtableSource final : public btree::MergeSource {
 };
 
 /// For a run: one family's entries in a frozen memtable (null: none), deletes as marks, but for those within `slice`, if there is
-/// one: these the base has got already, and what the run itself holds there is taken out.
+/// one: these the base has got already, and what the run itself holds there is taken out. `filter`, if given, gets the keys.
 class RunSource final : public btree::MergeSource {
  public:
-  RunSource(const memtable::Memtable* memtable, FamilyId family, const KeyRange* slice);
+  RunSource(const memtable::Memtable* memtable, FamilyId family, const KeyRange* slice, btree::KeyFilter* filter);
 
   bool valid() const override { return at_slice_ || (cursor_.has_value() && cursor_->valid()); }
   const btree::MergeOperation& current() const override { return operation_; }
@@ -89,6 +89,7 @@ class RunSource final : public btree::MergeSource {
 
   std::optional<memtable::Memtable::Cursor> cursor_;
   const KeyRange* slice_;
+  btree::KeyFilter* filter_;
   bool before_slice_;  // There is a slice, and it has not been come to.
   bool at_slice_ = false;
   btree::MergeOperation operation_;
@@ -99,7 +100,7 @@ class RunSource final : public btree::MergeSource {
 /// freed; those of the newest go over to the base.
 class SliceSource final : public btree::MergeSource {
  public:
-  SliceSource(btree::PageStore& store, const std::vector<btree::ChildPointer>& runs, const memtable::Memtable* memtable,
+  SliceSource(btree::PageStore& store, const std::vector<btree::Run>& runs, const memtable::Memtable* memtable,
               FamilyId family, std::string begin, std::uint64_t run_entries);
 
   Task<Status> start();

@@ -31,7 +31,9 @@ MergePlan plan_merge(const MergeShape& shape) noexcept {
     held += entries;
   }
   const auto wanted = static_cast<std::uint64_t>(static_cast<double>(shape.base_entries) * std::max(gathered, 1.0) / per_leaf);
-  MergePlan plan{.way = MergePlan::Way::kNewRun, .slice_entries = held > wanted ? held - wanted : 0};
+  MergePlan plan{.way = MergePlan::Way::kNewRun,
+                 .slice_entries = held > wanted ? held - wanted : 0,
+                 .run_entries_max = std::max(shape.entries, wanted / kRunsWanted)};
   if (!shape.run_entries.empty()) {
     const bool is_small = shape.run_entries.front() + shape.entries <= wanted / kRunsWanted;
     if (is_small || shape.run_entries.size() == btree::kRunsMax) {

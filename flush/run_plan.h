@@ -29,7 +29,8 @@ struct MergeShape {
 struct MergePlan {
   enum class Way : std::uint8_t { kBase, kNewRun, kNewestRun };
   Way way = Way::kBase;
-  std::uint64_t slice_entries = 0;  ///< To be carried from the runs into the base.
+  std::uint64_t slice_entries = 0;    ///< To be carried from the runs into the base.
+  std::uint64_t run_entries_max = 0;  ///< What a new run may grow to.
 };
 
 /// kBase only without runs: they would cover what is newer.
