@@ -380,10 +380,10 @@ TEST(Pointers, WithReservedBitsAreCorrupt) {
 }
 
 TEST(FamilyRoot, IsTheSameAfterEncodingAndDecoding) {
-  const Run two{.root = child_number(2), .filter = nullptr};
-  const Run three{.root = child_number(3), .filter = nullptr};
-  const std::vector<std::vector<Run>> runs = {{}, {two}, {two, three}};
-  for (const std::vector<Run>& some : runs) {
+  const btree::Run two{.root = child_number(2), .filter = nullptr};
+  const btree::Run three{.root = child_number(3), .filter = nullptr};
+  const std::vector<std::vector<btree::Run>> runs = {{}, {two}, {two, three}};
+  for (const std::vector<btree::Run>& some : runs) {
     for (const ChildPointer& base : {ChildPointer{}, child_number(1)}) {
       const FamilyRoot root{.family = 0x01020304, .trees = {.runs = some, .base = base}, .dropped = !some.empty()};
       const std::string key = encode_family_key(root.family);

@@ -17,7 +17,7 @@ namespace {
 
 static_assert(sizeof(penstock_recovery_report) == 56);
 static_assert(sizeof(penstock_verify_report) == 40);
-static_assert(sizeof(penstock_metrics) == 328);
+static_assert(sizeof(penstock_metrics) == 360);
 // The engine's two lack struct_bytes and the padding after it; the one of C lacks the name of the backend.
 static_assert(sizeof(Metrics) - sizeof(std::string) == sizeof(penstock_metrics) - 8,
               "a new metric goes into penstock/penstock.h and to_c too");
@@ -84,6 +84,10 @@ penstock_metrics to_c(const Metrics& metrics) {
           .cache_hits = metrics.cache_hits,
           .cache_misses = metrics.cache_misses,
           .zones_cleaned = metrics.zones_cleaned,
+          .runs_made = metrics.runs_made,
+          .run_entries = metrics.run_entries,
+          .run_slices = metrics.run_slices,
+          .run_filter_bytes = metrics.run_filter_bytes,
           .space_file_bytes = metrics.space_file_bytes,
           .space_live_bytes = metrics.space_live_bytes,
           .space_free_bytes = metrics.space_free_bytes,

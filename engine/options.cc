@@ -131,6 +131,7 @@ Outcome<DatabaseOptions> parse_database_options(std::string_view text, DatabaseO
       {"space_use_percent", [&](Bytes value) { return parse_count(value, options.space_use_percent); }},
       {"borrowed_reads", [&](Bytes value) { return parse_bool(value, options.borrowed_reads); }},
       {"flush_write_bytes", [&](Bytes value) { return parse_size(value, options.flush_write_bytes); }},
+      {"gather_from_bytes", [&](Bytes value) { return parse_size(value, options.gather_from_bytes); }},
   };
   Outcome<bool> parsed = parse_lines(text, setters);
   if (!parsed.has_value()) {

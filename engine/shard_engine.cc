@@ -267,6 +267,11 @@ void ShardEngine::collect(Metrics& metrics) const {
   metrics.cache_misses += counters.cache_misses;
   metrics.cache_bytes += counters.cache_bytes;
   metrics.zones_cleaned += counters.zones_cleaned;
+  metrics.runs_made += flusher_->counters().runs.made;
+  metrics.run_slices += flusher_->counters().runs.slices;
+  const flush::RunHoldings runs = flusher_->run_holdings();
+  metrics.run_entries += runs.entries;
+  metrics.run_filter_bytes += runs.filter_bytes;
   const btree::SpaceStats space = store_->space();
   metrics.space_file_bytes += space.file_bytes;
   metrics.space_live_bytes += space.live_bytes;

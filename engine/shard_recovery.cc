@@ -26,7 +26,7 @@ Task<Outcome<bool>> ShardEngine::open_store() {
     co_return std::unexpected(std::move(store.error()));
   }
   store_ = std::move(*store);
-  flusher_ = std::make_unique<flush::Flusher>(reactor_, *store_, part_);
+  flusher_ = std::make_unique<flush::Flusher>(reactor_, *store_, part_, settings.options.gather_from_bytes);
   if (const Status status = co_await flusher_->load_roots(); !status.is_ok()) {
     co_return std::unexpected(Failure(status.with_shard(id_), "the roots tree in " + engine::shard_directory(settings, id_) +
                                                                   " cannot be read: " + status.to_string()));

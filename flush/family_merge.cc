@@ -61,12 +61,12 @@ Task<Result<MergePlan>> FamilyMerge::plan() {
     }
     co_return plan;
   }
-  if (input_.only_base) {
-    PENSTOCK_ASSERT(trees_.runs.empty());
+  if (trees_.runs.empty() && input_.gather_from_bytes == ~std::uint64_t{0}) {
     co_return MergePlan{};
   }
   MergeShape shape{.entries = input_.memtable->family_entry_count(family_),
                    .base_entries = trees_.base.entries,
+                   .base_bytes_min = input_.gather_from_bytes,
                    .run_entries = run_entries};
   PENSTOCK_CO_TRY_RESULT(co_await sample(shape));
   co_return plan_merge(shape);

@@ -28,7 +28,7 @@ class FamilyMerge {
     const memtable::Memtable* memtable = nullptr;  ///< Null: nothing of this family in it.
     const MoveKeys* moves = nullptr;               ///< Null: none.
     std::string slice_begin;                       ///< Where the last slice ended.
-    bool only_base = false;                        ///< A family too small and too important for runs.
+    std::uint64_t gather_from_bytes = 0;           ///< A base smaller than this gets everything directly. ~0: never runs.
     bool drain = false;                            ///< Without a memtable: a slice of the runs.
   };
   FamilyMerge(btree::PageStore& store, FamilyId family, btree::FamilyTrees trees, Input input, btree::MergeStats& stats)

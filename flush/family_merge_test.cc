@@ -95,7 +95,7 @@ Task<Status> run_pass(House* house, const memtable::Memtable* memtable, bool dra
                     {.memtable = memtable,
                      .moves = empties_zones ? &moves : nullptr,
                      .slice_begin = house->slice_begin,
-                     .only_base = false,
+                     .gather_from_bytes = 0,
                      .drain = drain},
                     stats);
   PENSTOCK_CO_TRY(co_await merge.run());

@@ -57,6 +57,17 @@ bool Flusher::has_runs() const noexcept {
   return std::ranges::any_of(roots_, [](const auto& root) { return !root.second.runs.empty(); });
 }
 
+RunHoldings Flusher::run_holdings() const noexcept {
+  RunHoldings holdings;
+  for (const auto& [family, trees] : roots_) {
+    for (const btree::Run& run : trees.runs) {
+      holdings.entries += run.root.entries;
+      holdings.filter_bytes += run.filter == nullptr ? 0 : run.filter->bytes();
+    }
+  }
+  return holdings;
+}
+
 std::vector<FamilyId> Flusher::families() const {
   std::vector<FamilyId> result;
   result.reserve(roots_.size());
@@ -180,7 +191,7 @@ Task<Status> Flusher::merge_family(Pass& pass, FamilyId family, bool is_written)
                     {.memtable = is_written ? pass.input.memtable : nullptr,
                      .moves = moves == pass.moves.end() ? nullptr : &moves->second,
                      .slice_begin = pass.slice_begins[family],
-                     .only_base = family < kFamilyIdUserMin,
+                     .gather_from_bytes = family < kFamilyIdUserMin ? ~std::uint64_t{0} : gather_from_bytes_,
                      .drain = pass.input.drain_runs},
                     pass.stats);
   PENSTOCK_CO_TRY(co_await merge.run());

@@ -57,11 +57,17 @@ struct FlushCounters {
   RunCounters runs;
 };
 
+/// Of all families.
+struct RunHoldings {
+  std::uint64_t entries = 0;
+  std::uint64_t filter_bytes = 0;
+};
+
 class Flusher {
  public:
-  /// `log` may be null while a database recovers: generations then end in logs of earlier epochs, durable already.
-  Flusher(reactor::Reactor& reactor, btree::PageStore& store, const FamilyFilter& filter) noexcept
-      : reactor_(reactor), store_(store), filter_(filter) {}
+  /// `gather_from_bytes`: see DatabaseOptions.
+  Flusher(reactor::Reactor& reactor, btree::PageStore& store, const FamilyFilter& filter, std::uint64_t gather_from_bytes) noexcept
+      : reactor_(reactor), store_(store), filter_(filter), gather_from_bytes_(gather_from_bytes) {}
 
   /// Reads the roots tree of the current superblock.
   Task<Status> load_roots();
@@ -72,8 +78,10 @@ class Flusher {
   std::vector<FamilyId> families() const;
   /// Whether some family has runs.
   bool has_runs() const noexcept;
+  RunHoldings run_holdings() const noexcept;
 
-  /// One pass; see the invariants. Errors: corruption, io_error, no_space (try again), poisoned (the caller poisons the log).
+  /// One pass; see the invariants. `log` may be null while a database recovers: generations then end in logs of earlier epochs,
+  /// durable already. Errors: corruption, io_error, no_space (try again), poisoned (the caller poisons the log).
   Task<Status> run(PassInput input, wal::Log* log);
 
   const FlushCounters& counters() const noexcept { return counters_; }
@@ -94,6 +102,7 @@ class Flusher {
   reactor::Reactor& reactor_;
   btree::PageStore& store_;
   const FamilyFilter& filter_;
+  const std::uint64_t gather_from_bytes_;
   Roots roots_;
   SliceBegins slice_begins_;  // Families with runs: where the next slice begins. Any place will do after an opening.
   FlushCounters counters_;

@@ -22,7 +22,11 @@ MergePlan plan_merge(const MergeShape& shape) noexcept {
   const double gathered = std::min(kGathered, per_leaf / 4);
   if (shape.run_entries.empty()) {
     const double leaves_per_entry_by_run = (1 / per_leaf) + (1 / gathered);
-    if (gathered < 1 || shape.base_entries == 0 || shape.leaves_per_entry < kGainMin * leaves_per_entry_by_run) {
+    const double base_bytes = static_cast<double>(shape.base_entries) * shape.bytes_per_entry;
+    if (gathered < 1 || base_bytes == 0 || base_bytes < static_cast<double>(shape.base_bytes_min)) {
+      return {};
+    }
+    if (shape.leaves_per_entry < kGainMin * leaves_per_entry_by_run) {
       return {};
     }
   }

@@ -23,6 +23,7 @@ struct MergeShape {
   double bytes_per_entry = 0;    ///< Of key and value.
   double leaves_per_entry = 0;   ///< Of the base, touched by the memtable's entries: 1 where each has a leaf of its own.
   std::uint64_t base_entries = 0;
+  std::uint64_t base_bytes_min = 0;  ///< No runs for a base that is smaller.
   std::span<const std::uint64_t> run_entries;  ///< From new to old.
 };
 

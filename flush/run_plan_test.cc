@@ -35,6 +35,12 @@ TEST(PlanMerge, SendsEverythingToAnEmptyBase) {
   EXPECT_EQ(plan_merge(shape).way, Way::kBase);
 }
 
+TEST(PlanMerge, SendsEverythingToASmallBase) {
+  MergeShape shape = far_apart();
+  shape.base_bytes_min = 1'000'000'000;
+  EXPECT_EQ(plan_merge(shape).way, Way::kBase);
+}
+
 TEST(PlanMerge, SendsLongValuesToTheBase) {
   MergeShape shape = far_apart();
   shape.bytes_per_entry = 2000;

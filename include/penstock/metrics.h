@@ -33,6 +33,10 @@ struct Metrics {
   std::uint64_t cache_hits = 0;
   std::uint64_t cache_misses = 0;
   std::uint64_t zones_cleaned = 0;
+  std::uint64_t runs_made = 0;         ///< See DatabaseOptions::gather_from_bytes.
+  std::uint64_t run_entries = 0;       ///< That wait in runs now.
+  std::uint64_t run_slices = 0;        ///< Merged from the runs into a family's tree.
+  std::uint64_t run_filter_bytes = 0;  ///< Memory that tells which runs a key may be in.
   std::uint64_t space_file_bytes = 0;
   std::uint64_t space_live_bytes = 0;
   std::uint64_t space_free_bytes = 0;

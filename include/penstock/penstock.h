@@ -202,6 +202,8 @@ typedef struct penstock_database_options {
   uint64_t log_budget_bytes;   ///< Per reactor: beyond it shards flush so that the log can be trimmed. At least 4 segments.
   uint64_t log_segment_bytes;  ///< 1 MiB to 64 MiB. A batch may have half of it.
   uint64_t flush_write_bytes;  ///< In flight per shard while it flushes.
+  /// A family with a tree of at least so many bytes on a shard gathers writes that lie far apart before they change its leaves.
+  uint64_t gather_from_bytes;
   /// Called while penstock_database_open runs, on its thread or on a reactor, or NULL. Must not block.
   void (*on_progress)(void* context, penstock_open_stage stage, uint64_t bytes_done, uint64_t bytes_total);
   void* progress_context;
@@ -601,6 +603,10 @@ typedef struct penstock_metrics {
   uint64_t cache_hits;
   uint64_t cache_misses;
   uint64_t zones_cleaned;
+  uint64_t runs_made;
+  uint64_t run_entries;
+  uint64_t run_slices;
+  uint64_t run_filter_bytes;
   uint64_t space_file_bytes;
   uint64_t space_live_bytes;
   uint64_t space_free_bytes;

@@ -116,6 +116,7 @@ std::string EngineSim::boot(bool with_checks) {
   options.log_segment_bytes = 1_MiB;
   options.log_budget_bytes = 4_MiB;
   options.wal_sync = std::array{WalSync::kLinked, WalSync::kDsync, WalSync::kSyscall, WalSync::kAuto}[random_.below(4)];
+  options.gather_from_bytes = random_.one_in(3) ? 4_MiB : 0;
   core_ = std::make_unique<detail::DatabaseCore>(runtime_, kDirectory, options);
   std::string failure;
   const bool opened = world_->run(0, &EngineSim::open_core, core_.get(), &failure);
@@ -454,6 +455,8 @@ void EngineSim::end_boot(End end) {
     Metrics metrics;
     core_->shard(shard).collect(metrics);
     counts_.flush_passes += metrics.flushes;
+    counts_.runs_made += metrics.runs_made;
+    counts_.run_slices += metrics.run_slices;
   }
   for (std::uint16_t part = 0; core_->is_open() && part < core_->settings().reactor_count; ++part) {
     counts_.segments += core_->part_of(part).log().counters().segments_prepared > 2 ? 1U : 0U;

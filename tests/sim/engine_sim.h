@@ -51,6 +51,8 @@ struct SimCounts {
   std::uint64_t cuts_in_recovery = 0;
   std::uint64_t commits_acknowledged = 0;
   std::uint64_t flush_passes = 0;
+  std::uint64_t runs_made = 0;
+  std::uint64_t run_slices = 0;
   std::uint64_t segments = 0;
   std::uint64_t families_created = 0;
   std::uint64_t families_dropped = 0;

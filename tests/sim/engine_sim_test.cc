@@ -53,6 +53,8 @@ TEST_P(EngineSimPart, NoAcknowledgedCommitIsLostOverPowerCutsAndKills) {
     EXPECT_GT(counts.reactor_changes, 0U);
     EXPECT_GT(counts.torn_tails, 0U);
     EXPECT_GT(counts.flush_passes, 0U);
+    EXPECT_GT(counts.runs_made, 0U);
+    EXPECT_GT(counts.run_slices, 0U);
     EXPECT_GT(counts.segments, 0U);
     EXPECT_GT(counts.commits_acknowledged, cuts);
   }
