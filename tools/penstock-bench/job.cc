@@ -131,6 +131,8 @@ constexpr Key kKeys[] = {
      "log per reactor"},
     {"log_segment", [](Job& job, const std::string& value) { job.database.log_segment_bytes = parse_size(value); },
      "size of a log file"},
+    {"gather_from_bytes", [](Job& job, const std::string& value) { job.database.gather_from_bytes = parse_size(value); },
+     "of a tree: from there on writes that lie far apart wait in runs"},
     {"memtable_percent", [](Job& job, const std::string& value) { job.database.memtable_percent = parse_u32(value); },
      "of memory_limit"},
     {"cache_percent", [](Job& job, const std::string& value) { job.database.cache_percent = parse_u32(value); },
