@@ -6,7 +6,8 @@
 //   Tree-I2 All leaves of a tree have level 0; a child's level is its parent's less one; depth <= 16.
 //   Tree-I3 A pointer's entry count is the number of pairs below it, its flags the union of those below.
 //   Tree-I4 A merge writes new pages and never changes one that a published root reaches.
-//   Tree-I5 What a family holds is its base covered by its runs, newer over older. A run may mark a key as deleted, the base not.
+//   Tree-I5 What a family holds is its base covered by its runs, newer over older. A run may mark a key as deleted, the base
+//   not.
 // Thread: the shard's reactor.
 #pragma once
 
@@ -25,8 +26,8 @@
 
 namespace penstock::btree {
 
-/// The trees of one family on one shard (Tree-I5). Runs hold what lay too far apart to be worth a new leaf of the base each: they
-/// wait there until a slice of the key space has collected enough.
+/// The trees of one family on one shard (Tree-I5). Runs hold what lay too far apart to be worth a new leaf of the base each:
+/// they wait there until a slice of the key space has collected enough.
 struct Run {
   ChildPointer root;                  ///< Not null.
   std::shared_ptr<KeyFilter> filter;  ///< Null: any key may be there.
@@ -129,7 +130,8 @@ struct MergeOperation {
     kPut,     ///< `value`, or `extent` if there is one: then the tree takes over that extent.
     kDelete,  ///< The pair is gone.
     kMark,    ///< The key is marked as deleted (Tree-I5).
-    kTake,    ///< All pairs from `key` to before `end`, or to the last if that is null, are gone; their extents stay with the caller.
+    kTake,    ///< All pairs from `key` to before `end`, or to the last if that is null, are gone; their extents stay with the
+              ///< caller.
     kMove,    ///< What is in evacuated zones on the way to `key` is rewritten. Changes no pair.
   };
   Kind kind = Kind::kPut;
@@ -139,8 +141,8 @@ struct MergeOperation {
   const std::string* end = nullptr;
 };
 
-/// Operations in ascending key order, at most one per key (a kMove may share the key of another and comes before it; none starts
-/// within the range of a kTake). current() stays valid until next(), across suspensions.
+/// Operations in ascending key order, at most one per key (a kMove may share the key of another and comes before it; none
+/// starts within the range of a kTake). current() stays valid until next(), across suspensions.
 class MergeSource {
  public:
   virtual bool valid() const = 0;
@@ -170,13 +172,13 @@ struct MergeStats {
 /// no_space.
 Task<Result<ChildPointer>> merge(PageStore& store, ChildPointer root, FamilyId family, MergeSource& source, MergeStats& stats);
 
-/// Frees every page of a tree in the open pass, and its extents unless they have another owner now. Reads inner nodes, and leaves only
-/// where extents are to be freed.
+/// Frees every page of a tree in the open pass, and its extents unless they have another owner now. Reads inner nodes, and
+/// leaves only where extents are to be freed.
 enum class ExtentsOfTree : std::uint8_t { kFree, kKeep };
 Task<Status> free_tree(PageStore& store, ChildPointer root, FamilyId family, ExtentsOfTree extents = ExtentsOfTree::kFree);
 
-/// Whether one leaf of the tree has room for both keys in its range; `key` < `next`. Reads inner nodes alone. Errors: corruption,
-/// io_error.
+/// Whether one leaf of the tree has room for both keys in its range; `key` < `next`. Reads inner nodes alone. Errors:
+/// corruption, io_error.
 Task<Result<bool>> share_leaf(PageStore& store, ChildPointer root, FamilyId family, Bytes key, Bytes next);
 
 /// Walks a whole tree: checksums, order, separators, levels, counts, flags, births <= `generation`, extents. Calls `on_blocks`

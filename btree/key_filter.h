@@ -1,9 +1,9 @@
 // A filter over the keys of a run: says of most keys that are not there that they are not, from one cache line of memory.
 //
-// Invariant: may_hold() is true for every key that was added. About one in a hundred others passes while no more keys were added than
-// it was made for. Kept in memory only: after an opening runs have none, and every look-up goes to them.
-// Thread: the shard's reactor writes; borrowers may read while it sleeps.
-// Source: F. Putze, P. Sanders, J. Singler, "Cache-, Hash- and Space-Efficient Bloom Filters", WEA 2007.
+// Invariant: may_hold() is true for every key that was added. About one in a hundred others passes while no more keys were
+// added than it was made for. Kept in memory only: after an opening runs have none, and every look-up goes to them. Thread: the
+// shard's reactor writes; borrowers may read while it sleeps. Source: F. Putze, P. Sanders, J. Singler, "Cache-, Hash- and
+// Space-Efficient Bloom Filters", WEA 2007.
 #pragma once
 
 #include <array>

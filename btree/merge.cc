@@ -81,6 +81,7 @@ class Merger {
   Task<Status> leave();
   Task<Status> merge_leaf();
   Task<Status> apply_take();
+  Task<Status> take_leaves();
   Task<Status> apply_move();
   Task<Status> move_extent(std::uint32_t index);
   Task<Status> start_dirty_leaf();
@@ -285,7 +286,30 @@ Task<Status> Merger::apply_take() {
     stats_.taken += end - begin;
   }
   takes_ = find_leaf_end(take_from_) && (operation.end == nullptr || take_from_ < *operation.end);
+  if (takes_) PENSTOCK_CO_TRY(co_await take_leaves());
   if (!takes_ && !source_.next()) PENSTOCK_CO_TRY(co_await source_.load());
+  co_return Status::ok();
+}
+
+/// Leaves after this one that the range covers whole and that name no extents go unread.
+Task<Status> Merger::take_leaves() {
+  const std::string* end = source_.current().end;
+  PathFrame* parent = &path_.back();
+  const auto is_covered = [&](std::uint32_t child) {
+    const bool ends_here = child + 1 < parent->node.count() && (end == nullptr || !parent->node.is_below(*end, child + 1));
+    return ends_here && (parent->node.child(child).flags & ChildPointer::kHasExtents) == 0;
+  };
+  if (!is_covered(parent->current + 1)) co_return Status::ok();
+  if (!leaf_.dirty) PENSTOCK_CO_TRY(co_await start_dirty_leaf());  // Its parent will be another one.
+  while (is_covered(parent->current + 1)) {
+    parent->current += 1;
+    parent->deferred_begin = parent->current + 1;
+    const ChildPointer taken = parent->node.child(parent->current);
+    replaced_[0].push_back(taken);
+    stats_.taken += taken.entries;
+    parent->node.copy_key(parent->current + 1, take_from_);
+  }
+  takes_ = end == nullptr || take_from_ < *end;
   co_return Status::ok();
 }
 

@@ -85,11 +85,12 @@ static_assert(offsetof(Slot, cell_offset) == 4);
 static_assert(offsetof(Slot, suffix_bytes) == 6);
 static_assert(kPageBlocksMax * kPageBlockBytes - 1 <= 0xffff);  // Every cell offset fits its 16 bits.
 
-/// Bits of LeafCellHeader::flags. Exactly one of kCellInline, kCellExtent and kCellDeleted; a bit not named here is not_supported.
+/// Bits of LeafCellHeader::flags. Exactly one of kCellInline, kCellExtent and kCellDeleted; a bit not named here is
+/// not_supported.
 inline constexpr std::uint8_t kCellInline = 1;
 inline constexpr std::uint8_t kCellExtent = 2;
-inline constexpr std::uint8_t kCellExpiry = 4;   ///< Refused with not_supported by version 1.
-inline constexpr std::uint8_t kCellVersion = 8;  ///< Refused with not_supported by version 1.
+inline constexpr std::uint8_t kCellExpiry = 4;    ///< Refused with not_supported by version 1.
+inline constexpr std::uint8_t kCellVersion = 8;   ///< Refused with not_supported by version 1.
 inline constexpr std::uint8_t kCellDeleted = 16;  ///< In runs: the key is gone, whatever older trees say. No payload.
 
 struct LeafCellHeader {

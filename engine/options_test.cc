@@ -28,7 +28,8 @@ std::string refusal(std::string_view text) {
 TEST(DatabaseOptionsText, SetsEveryOption) {
   const DatabaseOptions options = parsed(
       "create_if_missing = false\nerror_if_exists = true\nshards = 12\nwal_sync = syscall\nlog_budget_bytes = 1g\n"
-      "log_segment_bytes = 4m\nmemtable_percent = 30\ncache_percent = 50\nspace_use_percent = 80\nflush_write_bytes = 512k\ngather_from_bytes = 1m\n"
+      "log_segment_bytes = 4m\nmemtable_percent = 30\ncache_percent = 50\nspace_use_percent = 80\nflush_write_bytes = "
+      "512k\ngather_from_bytes = 1m\n"
       "borrowed_reads = no\n");
   EXPECT_FALSE(options.create_if_missing);
   EXPECT_TRUE(options.error_if_exists);

@@ -166,7 +166,8 @@ Task<Result<bool>> ShardEngine::contains(const FamilyState& family, Bytes key) {
     co_return answer == Answer::kInMemtable || answer == Answer::kInPage;
   }
   const btree::PageStore::ReadPin pin = store_->pin_current();
-  const Result<std::optional<btree::Found>> found = co_await btree::find(*store_, flusher_->trees_of(family.id), family.id, key);
+  const Result<std::optional<btree::Found>> found =
+      co_await btree::find(*store_, flusher_->trees_of(family.id), family.id, key);
   if (!found.has_value()) {
     co_return std::unexpected(found.error().with_shard(id_));
   }

@@ -1,6 +1,5 @@
-// One family's part of a pass: its entries of a memtable into its base, or into a run with a slice of the runs into the base; and
-// the moves out of zones to be emptied, in all its trees.
-// Thread: the shard's reactor. Runs within the store's open pass.
+// One family's part of a pass: its entries of a memtable into its base, or into a run with a slice of the runs into the base;
+// and the moves out of zones to be emptied, in all its trees. Thread: the shard's reactor. Runs within the store's open pass.
 #pragma once
 
 #include <cstdint>
@@ -16,10 +15,10 @@
 namespace penstock::flush {
 
 struct RunCounters {
-  std::uint64_t made = 0;           ///< Runs.
-  std::uint64_t entries_in = 0;     ///< That went into runs.
-  std::uint64_t entries_out = 0;    ///< That went from runs into a base, or were covered by newer ones on the way.
-  std::uint64_t slices = 0;         ///< Merged into a base.
+  std::uint64_t made = 0;         ///< Runs.
+  std::uint64_t entries_in = 0;   ///< That went into runs.
+  std::uint64_t entries_out = 0;  ///< That went from runs into a base, or were covered by newer ones on the way.
+  std::uint64_t slices = 0;       ///< Merged into a base.
 };
 
 class FamilyMerge {

@@ -34,9 +34,7 @@ struct House {
     const Status status = world.run(0, &House::open, this);
     EXPECT_TRUE(status.is_ok()) << status.to_string();
   }
-  ~House() {
-    world.run(0, &House::close, this);
-  }
+  ~House() { world.run(0, &House::close, this); }
   static Task<Status> open(House* house) {
     Outcome<std::unique_ptr<btree::PageStore>> opened =
         co_await btree::PageStore::open(house->world.reactor(0), house->options);
@@ -137,8 +135,7 @@ Task<Result<std::string>> value_of(House* house, std::optional<btree::ExtentPoin
 Task<Status> compare(House* house) {
   btree::PageStore& store = *house->store;
   Walk walk;
-  PENSTOCK_CO_TRY(
-      co_await btree::check(store, house->trees, kFamily, store.current().generation, &count_blocks, &walk));
+  PENSTOCK_CO_TRY(co_await btree::check(store, house->trees, kFamily, store.current().generation, &count_blocks, &walk));
   std::map<btree::Address, std::uint32_t> live_by_zone;
   for (const auto& [zone, live] : store.live_blocks_by_zone()) {
     if (live != 0) {

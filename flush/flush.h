@@ -66,7 +66,8 @@ struct RunHoldings {
 class Flusher {
  public:
   /// `gather_from_bytes`: see DatabaseOptions.
-  Flusher(reactor::Reactor& reactor, btree::PageStore& store, const FamilyFilter& filter, std::uint64_t gather_from_bytes) noexcept
+  Flusher(reactor::Reactor& reactor, btree::PageStore& store, const FamilyFilter& filter,
+          std::uint64_t gather_from_bytes) noexcept
       : reactor_(reactor), store_(store), filter_(filter), gather_from_bytes_(gather_from_bytes) {}
 
   /// Reads the roots tree of the current superblock.

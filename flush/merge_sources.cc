@@ -110,8 +110,8 @@ bool RunSource::next() {
   return true;
 }
 
-SliceSource::SliceSource(btree::PageStore& store, const std::vector<btree::Run>& runs,
-                         const memtable::Memtable* memtable, FamilyId family, std::string begin, std::uint64_t run_entries)
+SliceSource::SliceSource(btree::PageStore& store, const std::vector<btree::Run>& runs, const memtable::Memtable* memtable,
+                         FamilyId family, std::string begin, std::uint64_t run_entries)
     : store_(store), moving_(runs.size()), run_entries_(run_entries) {
   range_.begin = std::move(begin);
   runs_.reserve(runs.size());

@@ -1,4 +1,5 @@
-// What a flush feeds to btree::merge: entries of a frozen memtable, changed roots, a slice of a family's runs, with moves between.
+// What a flush feeds to btree::merge: entries of a frozen memtable, changed roots, a slice of a family's runs, with moves
+// between.
 //
 // Invariant: keys ascend; a move comes before the operation of the same key (btree.h asks for it).
 #pragma once
@@ -74,8 +75,8 @@ class MemtableSource final : public btree::MergeSource {
   btree::MergeOperation operation_;
 };
 
-/// For a run: one family's entries in a frozen memtable (null: none), deletes as marks, but for those within `slice`, if there is
-/// one: these the base has got already, and what the run itself holds there is taken out. `filter`, if given, gets the keys.
+/// For a run: one family's entries in a frozen memtable (null: none), deletes as marks, but for those within `slice`, if there
+/// is one: these the base has got already, and what the run itself holds there is taken out. `filter`, if given, gets the keys.
 class RunSource final : public btree::MergeSource {
  public:
   RunSource(const memtable::Memtable* memtable, FamilyId family, const KeyRange* slice, btree::KeyFilter* filter);
@@ -95,13 +96,13 @@ class RunSource final : public btree::MergeSource {
   btree::MergeOperation operation_;
 };
 
-/// For the base: what a memtable (null: none) and the runs hold of a slice of the key space, the newest of each key. The slice starts
-/// at `begin` and ends when it has used up `run_entries` of the runs' entries, or with the last key. Extents of older values are
-/// freed; those of the newest go over to the base.
+/// For the base: what a memtable (null: none) and the runs hold of a slice of the key space, the newest of each key. The slice
+/// starts at `begin` and ends when it has used up `run_entries` of the runs' entries, or with the last key. Extents of older
+/// values are freed; those of the newest go over to the base.
 class SliceSource final : public btree::MergeSource {
  public:
-  SliceSource(btree::PageStore& store, const std::vector<btree::Run>& runs, const memtable::Memtable* memtable,
-              FamilyId family, std::string begin, std::uint64_t run_entries);
+  SliceSource(btree::PageStore& store, const std::vector<btree::Run>& runs, const memtable::Memtable* memtable, FamilyId family,
+              std::string begin, std::uint64_t run_entries);
 
   Task<Status> start();
   bool valid() const override { return valid_; }

@@ -1,11 +1,11 @@
 // How a memtable's entries of one family get into its trees: into the base at once, or through a run.
 //
 // A copy-on-write base writes a whole leaf for whatever falls into it. Where several entries fall into each leaf that is cheap;
-// where hardly one does, each costs a leaf. Then they are cheaper gathered: a memtable becomes a run of full leaves, and each pass
-// carries a slice of the key space, of all runs at once, into the base. Runs together hold about kGathered entries for each leaf of
-// the base, so a slice brings each of its leaves as many. A key is written to the log, to a run, and with its leaf.
-// Source of the idea: P. O'Neil et al., "The log-structured merge-tree", Acta Informatica 1996 (rolling merge).
-// Choice and figures: docs/decisions/0008-runs.md.
+// where hardly one does, each costs a leaf. Then they are cheaper gathered: a memtable becomes a run of full leaves, and each
+// pass carries a slice of the key space, of all runs at once, into the base. Runs together hold about kGathered entries for
+// each leaf of the base, so a slice brings each of its leaves as many. A key is written to the log, to a run, and with its
+// leaf. Source of the idea: P. O'Neil et al., "The log-structured merge-tree", Acta Informatica 1996 (rolling merge). Choice
+// and figures: docs/decisions/0008-runs.md.
 #pragma once
 
 #include <cstdint>
@@ -19,11 +19,11 @@ inline constexpr double kGathered = 6;
 inline constexpr std::uint64_t kRunsWanted = 8;
 
 struct MergeShape {
-  std::uint64_t entries = 0;     ///< Of the memtable.
-  double bytes_per_entry = 0;    ///< Of key and value.
-  double leaves_per_entry = 0;   ///< Of the base, touched by the memtable's entries: 1 where each has a leaf of its own.
+  std::uint64_t entries = 0;    ///< Of the memtable.
+  double bytes_per_entry = 0;   ///< Of key and value.
+  double leaves_per_entry = 0;  ///< Of the base, touched by the memtable's entries: 1 where each has a leaf of its own.
   std::uint64_t base_entries = 0;
-  std::uint64_t base_bytes_min = 0;  ///< No runs for a base that is smaller.
+  std::uint64_t base_bytes_min = 0;            ///< No runs for a base that is smaller.
   std::span<const std::uint64_t> run_entries;  ///< From new to old.
 };
 

@@ -188,7 +188,8 @@ class DsyncTest : public ChainTest {
     world_->drain();
   }
   std::uint64_t chains() const { return world_->reactor(0).io().counters().chains; }
-  /// Of a group that is larger than a durable write may be; after its acknowledgement the power goes, and with it all that is unsynced.
+  /// Of a group that is larger than a durable write may be; after its acknowledgement the power goes, and with it all that is
+  /// unsynced.
   void expect_short_write_is_covered() {
     disk_.faults().fail_nth(SimEvent::kWrite, 1, SimFault{.short_bytes = 8192}, "3-1-0");
     ASSERT_TRUE(commit(0, kDurableWriteBytesMax).is_ok());

@@ -69,8 +69,9 @@ struct DatabaseOptions {
   /// Database::get() on an ordinary thread answers by itself what is in memory while the shard's reactor sleeps.
   bool borrowed_reads = true;
   std::uint64_t flush_write_bytes = 256_KiB;  ///< In flight per shard while it flushes.
-  /// A family with a tree of at least so many bytes on a shard gathers writes that lie far apart in runs before they change its leaves:
-  /// that writes several times less where data are much larger than memory, and has reads look into a few small trees more. ~0: never.
+  /// A family with a tree of at least so many bytes on a shard gathers writes that lie far apart in runs before they change its
+  /// leaves: that writes several times less where data are much larger than memory, and has reads look into a few small trees
+  /// more. ~0: never.
   std::uint64_t gather_from_bytes = 4_MiB;
   /// Called during open() on the opening thread or a reactor; must not block.
   std::function<void(const OpenProgress&)> on_progress = {};
