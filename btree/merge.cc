@@ -1,24 +1,10 @@
-// The merge: one walk along the operations, left to right.
-//
-// path_ holds the inner nodes from the root to the current leaf. Children that no operation changes are not touched: a frame
-// remembers from which child on its entries have not been handed on (`deferred_begin`). The first change below a frame makes it
-// dirty: the entries before go to the packer of its level, and so on at the end. A packer per level cuts what it gets into new
-// nodes and hands pointers to them to the packer above. Before entries of clean children may follow in a packer, the packers
-// below end their run (settle); one that holds less than a quarter of a node takes the next child's contents along instead
-// (open_child).
+// The merge's walk (merger.h).
 #include <algorithm>
-#include <array>
-#include <cstring>
-#include <deque>
 #include <memory>
-#include <string>
 #include <utility>
-#include <vector>
 
 #include "base/assert.h"
-#include "btree/btree.h"
-#include "btree/node_packer.h"
-#include "btree/page.h"
+#include "btree/merger.h"
 
 namespace penstock::btree {
 
@@ -34,25 +20,6 @@ constexpr std::size_t kReadAheadPagesMax = 96;
 /// From so many leaves in a row on, an inner node's neighbour is read ahead too.
 constexpr std::uint32_t kReadAheadInnerFrom = 16;
 
-struct PathFrame {
-  ChildPointer pointer;
-  SharedPage page;
-  NodeView node;
-  std::uint32_t current = 0;         // The child that the walk is in.
-  std::uint32_t deferred_begin = 0;  // Children from here on have not been handed to the packer.
-  std::uint32_t asked_end = 0;       // Children before this one were read ahead, or passed.
-  bool dirty = false;
-};
-
-/// The leaf that the walk is in.
-struct LeafFrame {
-  ChildPointer pointer;
-  SharedPage page;
-  NodeView node;
-  std::uint32_t copied = 0;  // Cells before this one were handed to the packer, or are gone.
-  bool dirty = false;
-};
-
 bool needs_extent(const MergeOperation& operation) noexcept {
   return operation.kind == MergeOperation::Kind::kPut && operation.value.size() > kInlineValueBytesMax;
 }
@@ -62,85 +29,7 @@ bool makes_cell(const MergeOperation& operation) noexcept {
   return operation.kind == MergeOperation::Kind::kPut || operation.kind == MergeOperation::Kind::kMark;
 }
 
-class Merger {
- public:
-  Merger(PageStore& store, ChildPointer root, FamilyId family, MergeSource& source, MergeStats& stats)
-      : store_(store), root_(root), family_(family), source_(source), stats_(stats) {
-    const std::uint32_t fill_percent = root.is_null() ? kBulkFillPercent : kRepackFillPercent;
-    for (std::size_t level = 0; level < packers_.size(); ++level) {
-      packers_[level].start(static_cast<std::uint8_t>(level), fill_percent);
-    }
-  }
-
-  Task<Result<ChildPointer>> run();
-
- private:
-  Task<Status> build();
-  Task<Status> walk();
-  Task<Status> descend();
-  Task<Status> leave();
-  Task<Status> merge_leaf();
-  Task<Status> apply_take();
-  Task<Status> take_leaves();
-  Task<Status> apply_move();
-  Task<Status> move_extent(std::uint32_t index);
-  Task<Status> start_dirty_leaf();
-  Task<Status> make_path_dirty(std::size_t depth);
-  Task<Status> append_children(SharedPage page, std::uint32_t begin, std::uint32_t end);
-  Task<Status> open_child(ChildPointer pointer, std::uint8_t level);
-  void read_ahead(PathFrame& frame);
-  Task<Status> read_node(ChildPointer pointer, std::uint8_t level, SharedPage& page);
-  Task<Status> write_extent(Bytes key, Bytes value);
-  Task<Status> pace();
-
-  Result<bool> settle(std::uint8_t level);
-  Result<ChildPointer> finish();
-  Status finish_level(std::uint8_t level, bool at_tree_end);
-  Status write_group(std::uint8_t level);
-  Status add_child(std::uint8_t level, Bytes separator, const ChildPointer& pointer);
-  Status add_cells(const SharedPage& page, std::uint32_t begin, std::uint32_t end);
-  Status check_order(std::uint8_t level, const Cell& cell);
-  Status copy_leaf_until(std::uint32_t index);
-  Status apply(const MergeOperation& operation, const NodeView::Position& position);
-  Status add_pair(const MergeOperation& operation);
-  bool find_leaf_end(std::string& key) const;
-  Bytes sought() const noexcept { return takes_ ? Bytes(take_from_) : source_.current().key; }
-  void set_separator_of_leaf();
-  bool is_in_child(std::size_t depth, Bytes key) const noexcept;
-  bool must_pace() noexcept;
-  bool all_above_empty(std::size_t level) const noexcept;
-
-  PageStore& store_;
-  ChildPointer root_;
-  FamilyId family_;
-  MergeSource& source_;
-  MergeStats& stats_;
-
-  std::vector<PathFrame> path_;  // The root first; empty if the root is a leaf.
-  LeafFrame leaf_;
-  bool changed_ = false;
-
-  std::deque<PageRef> ahead_;        // Pages asked for and perhaps not used yet, the oldest first.
-  std::uint32_t leaves_in_row_ = 0;  // Walked to without leaving one out.
-  std::vector<ChildPointer> asked_;
-
-  std::array<NodePacker, kTreeDepthMax + 1> packers_;             // The last one only ever holds the new root.
-  std::array<std::deque<ChildPointer>, kTreeDepthMax> replaced_;  // Not yet freed, by level.
-  std::string leaf_separator_;                                    // Of the first leaf that the leaf packer will make.
-  bool leaf_is_leftmost_ = false;  // It is the tree's first: its separator is made of its own first key.
-  std::string next_separator_;
-  std::string moved_key_;
-  std::string take_from_;  // Where a take that spans leaves goes on.
-  bool takes_ = false;
-  ExtentPointerOnDisk written_extent_;
-
-  Address last_read_;          // Named when pages contradict each other.
-  bool has_new_page_ = false;  // The next pair does not come from the page of the last one.
-
-  std::uint64_t unthrottled_bytes_ = 0;
-  std::uint32_t operations_since_pace_ = 0;
-  alignas(64) std::array<std::byte, std::size_t{kPageBlocksMax} * kPageBlockBytes> scratch_;
-};
+}  // namespace
 
 Task<Result<ChildPointer>> Merger::run() {
   if (root_.is_null()) {
@@ -509,117 +398,6 @@ Task<Status> Merger::pace() {
   if (store_.reactor().background_slice_over()) co_await store_.reactor().background_slice();
   co_return Status::ok();
 }
-
-// --- packing ---
-
-/// Ends the runs of the packers up to `level`. False: one of them holds too little.
-Result<bool> Merger::settle(std::uint8_t level) {
-  for (std::uint8_t below = 0; below <= level; ++below) {
-    if (packers_[below].is_empty()) continue;
-    if (packers_[below].is_underfull()) return false;
-    PENSTOCK_TRY_RESULT(finish_level(below, false));
-  }
-  return true;
-}
-
-Status Merger::finish_level(std::uint8_t level, bool at_tree_end) {
-  packers_[level].end_run(at_tree_end);
-  while (!packers_[level].is_empty()) PENSTOCK_TRY(write_group(level));
-  return Status::ok();
-}
-
-bool Merger::all_above_empty(std::size_t level) const noexcept {
-  return std::all_of(packers_.begin() + static_cast<std::ptrdiff_t>(level) + 1, packers_.end(),
-                     [](const NodePacker& packer) { return packer.is_empty(); });
-}
-
-/// Everything that waits becomes nodes, up to a level with a single one: the root.
-Result<ChildPointer> Merger::finish() {
-  for (std::uint8_t level = 0; level <= kTreeDepthMax; ++level) {
-    NodePacker& packer = packers_[level];
-    if (all_above_empty(level)) {
-      if (packer.is_empty()) return ChildPointer{};
-      if (level > 0 && packer.cell_count() == 1) {
-        const Bytes stored(packer.cells().front().payload, sizeof(ChildPointerOnDisk));
-        return decode_child(base::load<ChildPointerOnDisk>(as_span(stored)));
-      }
-    }
-    if (level == kTreeDepthMax) break;
-    PENSTOCK_TRY_RESULT(finish_level(level, true));
-  }
-  return std::unexpected(Status(Code::kTooLarge));
-}
-
-/// The first waiting node of a level is laid out and placed; its pointer goes to the level above.
-Status Merger::write_group(std::uint8_t level) {
-  NodePacker& packer = packers_[level];
-  const CellGroup group = packer.first_group();
-  const std::span<const Cell> cells = packer.first_cells();
-  std::string separator;
-  next_separator_.clear();
-  if (level > 0) {
-    cells.front().append_key(separator, kKeyBytesMax);
-  } else {
-    if (leaf_is_leftmost_) {
-      leaf_separator_.clear();
-      cells.front().append_key(leaf_separator_, common_prefix_bytes(cells.front(), cells.back(), kKeyBytesMax) + 1);
-      leaf_is_leftmost_ = false;
-    }
-    separator.swap(leaf_separator_);
-    if (packer.cell_count() > cells.size()) {  // The shortest key above this leaf's last and not above the next one's first.
-      const Cell& next = packer.cells()[cells.size()];
-      next.append_key(next_separator_, common_prefix_bytes(cells.back(), next, kKeyBytesMax) + 1);
-    }
-  }
-  const auto page_bytes = base::align_up(static_cast<std::uint32_t>(group.bytes()), kPageBlockBytes);
-  const std::span<std::byte> page = std::span(scratch_).first(page_bytes);
-  const BuiltNode built = build_node(page, family_, level, cells, group.prefix_bytes);
-  packer.drop_group();  // Unpins what the page came from, so that it may take over a frame.
-  if (level == 0) leaf_separator_.swap(next_separator_);
-
-  ChildPointer successor_of;
-  if (!replaced_[level].empty()) {
-    successor_of = replaced_[level].front();
-    replaced_[level].pop_front();
-  }
-  const Result<ChildPointer> placed = store_.put_page(page, built.entries, built.flags, successor_of);
-  if (!placed.has_value()) return placed.error();
-  if (!successor_of.is_null()) store_.free_page(successor_of);
-  stats_.pages_written += 1;
-  unthrottled_bytes_ += page_bytes;
-  return add_child(static_cast<std::uint8_t>(level + 1), separator, *placed);
-}
-
-Status Merger::add_child(std::uint8_t level, Bytes separator, const ChildPointer& pointer) {
-  PENSTOCK_ASSERT_LE(level, kTreeDepthMax);
-  const ChildPointerOnDisk stored = encode_child(pointer);
-  Cell cell;
-  cell.suffix = separator.data();
-  cell.suffix_bytes = static_cast<std::uint16_t>(separator.size());
-  PENSTOCK_TRY(check_order(level, cell));
-  packers_[level].add_copy(separator, as_bytes(base::bytes_of(stored)), 0);
-  return packers_[level].has_full_group() ? write_group(level) : Status::ok();
-}
-
-/// Pages are checked one by one when read; that their keys follow each other is checked where they meet.
-Status Merger::check_order(std::uint8_t level, const Cell& cell) {
-  if (level == 0 && !std::exchange(has_new_page_, false)) return Status::ok();
-  return packers_[level].may_follow(cell) ? Status::ok() : corruption_at(last_read_);
-}
-
-Status Merger::add_cells(const SharedPage& page, std::uint32_t begin, std::uint32_t end) {
-  if (begin == end) return Status::ok();
-  const NodeView node(page->bytes());
-  NodePacker& packer = packers_[node.level()];
-  PENSTOCK_TRY(check_order(node.level(), cell_at(node, begin)));
-  for (std::uint32_t index = begin; index < end; ++index) {
-    packer.add_from_page(cell_at(node, index), page);
-    if (packer.has_full_group()) PENSTOCK_TRY(write_group(node.level()));
-  }
-  return Status::ok();
-}
-
-}  // namespace
 
 Task<Result<ChildPointer>> merge(PageStore& store, ChildPointer root, FamilyId family, MergeSource& source, MergeStats& stats) {
   const auto merger = std::make_unique<Merger>(store, root, family, source, stats);  // Too large for a frame.

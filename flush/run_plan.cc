@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "btree/btree.h"
-#include "btree/pointer.h"
 
 namespace penstock::flush {
 

@@ -5,7 +5,7 @@
 // pass carries a slice of the key space, of all runs at once, into the base. Runs together hold about kGathered entries for
 // each leaf of the base, so a slice brings each of its leaves as many. A key is written to the log, to a run, and with its
 // leaf. Source of the idea: P. O'Neil et al., "The log-structured merge-tree", Acta Informatica 1996 (rolling merge). Choice
-// and figures: docs/decisions/0008-runs.md.
+// and figures: docs/decisions/0007-runs.md.
 #pragma once
 
 #include <cstdint>
