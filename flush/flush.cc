@@ -48,9 +48,9 @@ Task<Status> Flusher::load_roots() {
 }
 
 const btree::FamilyTrees& Flusher::trees_of(FamilyId family) const noexcept {
-  static const btree::FamilyTrees kNone;
+  static const btree::FamilyTrees none;
   const auto found = roots_.find(family);
-  return found == roots_.end() ? kNone : found->second;
+  return found == roots_.end() ? none : found->second;
 }
 
 bool Flusher::has_runs() const noexcept {
