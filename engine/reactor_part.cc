@@ -235,11 +235,19 @@ void ReactorPart::on_memtable_freed(std::uint64_t bytes, std::uint64_t duration_
 }
 
 void ReactorPart::drain_waiting() {
-  for (const std::unique_ptr<detail::ShardEngine>& shard : shards_) {
-    if (shard->has_waiting()) {
-      shard->drain_waiting();
+  if (draining_) {
+    return;  // An answer may run code that submits again.
+  }
+  draining_ = true;
+  while (!line_.empty()) {
+    detail::ShardEngine* const shard = line_.front();
+    line_.pop_front();
+    if (!shard->try_first_waiting()) {
+      line_.push_front(shard);
+      break;
     }
   }
+  draining_ = false;
 }
 
 void ReactorPart::note_delay(std::uint64_t duration_ns) noexcept {

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -90,6 +91,12 @@ class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
   std::uint64_t memtable_bytes() const noexcept { return memtable_bytes_; }
   /// What a shard that cannot flush may hold: with all of them stuck but one, that one still has half of the memory.
   std::uint64_t stuck_share_bytes() const noexcept { return memtable_limit_ / 2 / shards_.size(); }
+  /// A commit of this shard waits now, behind all that wait already.
+  void line_up(detail::ShardEngine& shard) { line_.push_back(&shard); }
+  /// None of this shard waits any more.
+  void leave_line(detail::ShardEngine& shard) { std::erase(line_, &shard); }
+  bool has_waiting() const noexcept { return !line_.empty(); }
+  /// Tries those that wait again, in the order in which they came: a shard that is written more does not keep the others waiting.
   void drain_waiting();
   void note_delay(std::uint64_t duration_ns) noexcept;
   void on_shard_caught_up() { on_caught_up_(); }
@@ -136,6 +143,8 @@ class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
   std::uint64_t flush_bytes_per_second_ = 200'000'000;
   std::uint64_t next_admission_ns_ = 0;
   AdmissionTimer admission_timer_;
+  std::deque<detail::ShardEngine*> line_;  // For each commit that waits its shard.
+  bool draining_ = false;
   std::uint64_t delayed_commits_ = 0;
   std::uint64_t delayed_ns_ = 0;
   std::uint64_t delayed_ns_max_ = 0;

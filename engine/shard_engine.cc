@@ -56,7 +56,8 @@ void ShardEngine::submit(engine::CommitCall& call) {
     call.finish(Status(Code::kClosed));
     return;
   }
-  if (!waiting_.empty()) {  // Shard-I2.
+  const bool may_wait = part_.log().failure().is_ok();
+  if (may_wait && part_.has_waiting()) {  // Shard-I2.
     wait_or_refuse(call);
     return;
   }
@@ -77,9 +78,11 @@ void ShardEngine::wait_or_refuse(engine::CommitCall& call) {
   }
   call.waiting_since_ns = reactor_.now_ns();
   waiting_.push_back(&call);
+  part_.line_up(*this);
 }
 
 void ShardEngine::refuse_waiting() {
+  part_.leave_line(*this);
   while (!waiting_.empty()) {
     engine::CommitCall& call = *waiting_.front();
     waiting_.pop_front();
@@ -87,25 +90,20 @@ void ShardEngine::refuse_waiting() {
   }
 }
 
-void ShardEngine::drain_waiting() {
-  if (draining_) {
-    return;  // finish() may run code that submits again.
+bool ShardEngine::try_first_waiting() {
+  engine::CommitCall& call = *waiting_.front();
+  const Verdict verdict = try_apply(call);
+  if (verdict.admission == Admission::kWait) {
+    return false;
   }
-  draining_ = true;
-  while (!waiting_.empty()) {
-    engine::CommitCall& call = *waiting_.front();
-    const Verdict verdict = try_apply(call);
-    if (verdict.admission == Admission::kWait) {
-      break;
-    }
-    waiting_.pop_front();
-    part_.note_delay(reactor_.now_ns() - call.waiting_since_ns);
-    if (verdict.admission == Admission::kRefused) {
-      call.finish(verdict.status);
-    }
+  waiting_.pop_front();
+  part_.note_delay(reactor_.now_ns() - call.waiting_since_ns);
+  if (verdict.admission == Admission::kRefused) {
+    call.finish(verdict.status);
+  } else {
+    publish_finished();
   }
-  draining_ = false;
-  publish_finished();
+  return true;
 }
 
 ShardEngine::Verdict ShardEngine::try_apply(engine::CommitCall& call) {
@@ -237,6 +235,7 @@ void ShardEngine::fail_unfinished() {
     in_flight_.pop_front();
     call.finish(Status(Code::kOutcomeUnknown).with_place(FileKind::kLog, cause.where()).with_shard(id_));
   }
+  part_.leave_line(*this);
   while (!waiting_.empty()) {
     engine::CommitCall& call = *waiting_.front();
     waiting_.pop_front();

@@ -3,7 +3,7 @@
 // Life of a commit: submit() -> admitted (families, memory, log) or waiting in order -> sequences, memtable, log -> in flight
 // -> published when its own durability and every commit before it are reached -> finish(). Invariants:
 //   Shard-I1 published <= assigned; published moves to ends of batches only, in order, and never back.
-//   Shard-I2 Commits are applied in the order of submit(): one that waits holds back those behind it.
+//   Shard-I2 Commits are applied in the order of submit(), over all shards of a reactor as soon as one of them waits.
 //   Shard-I3 A read at `published` sees active memtable, then frozen ones from new to old, then the tree; each batch whole or
 //   not at all. Shard-I4 A generation leaves the read path in the same step in which the tree that contains it enters. Shard-I5
 //   After the log failed nothing is applied, published or flushed any more; reads go on.
@@ -63,8 +63,8 @@ class ShardEngine {
   // --- serving ---
   void start(bool catch_up);  ///< Starts the flusher.
   void submit(engine::CommitCall& call);
-  /// Tries those that wait again, in order.
-  void drain_waiting();
+  /// Tries the first of those that wait again. False: it goes on waiting.
+  bool try_first_waiting();
   void refuse_waiting();  ///< Closing.
   void on_log_progress();
   /// Its tree is freed by the next pass.
@@ -102,7 +102,6 @@ class ShardEngine {
   std::uint64_t held_bytes() const noexcept;
   /// Its flush met what no other try will mend (a damaged page): its memtables stay until the next opening.
   bool is_stuck() const noexcept;
-  bool has_waiting() const noexcept { return !waiting_.empty(); }
   void collect(Metrics& metrics) const;
 
  private:
@@ -178,9 +177,8 @@ class ShardEngine {
   Sequence published_ = 0;
   std::multiset<Sequence> readers_;  // Positions that walks in progress read at.
 
-  std::deque<engine::CommitCall*> waiting_;    // Not applied yet.
+  std::deque<engine::CommitCall*> waiting_;    // Not applied yet. Each has a place in the part's line.
   std::deque<engine::CommitCall*> in_flight_;  // Applied, not published.
-  bool draining_ = false;
 
   // Recovery.
   wal::Position dealt_end_;
