@@ -111,9 +111,6 @@ void fill(CommitCall& call, DatabaseCore& core, const Batch::ShardPart& part, co
 
 /// Errors that need no shard to be found.
 Status check_commit(const Batch& batch, const CommitOptions& options, const DatabaseCore& core) {
-  if (options.durability == Durability::kUnlogged) {
-    return Status(Code::kNotSupported);
-  }
   if (batch.empty()) {
     return Status(Code::kInvalidArgument);
   }

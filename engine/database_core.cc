@@ -34,6 +34,14 @@ Task<Status> begin_closing_on(ReactorPart* part) {
   co_return Status::ok();
 }
 Task<Status> flush_shard(ShardEngine* shard) { return shard->flush(); }
+Task<Status> flush_unlogged_of(ReactorPart* part) {
+  for (const std::unique_ptr<ShardEngine>& shard : part->shards()) {
+    if (shard->has_unlogged() && part->log().failure().is_ok()) {
+      PENSTOCK_CO_TRY(co_await shard->flush());
+    }
+  }
+  co_return Status::ok();
+}
 Task<Outcome<VerifyReport>> verify_shard(ShardEngine* shard) { return shard->verify(); }
 Task<Metrics> collect_part(ReactorPart* part, Metrics so_far) {
   part->collect(so_far);
@@ -112,7 +120,9 @@ Task<Status> DatabaseCore::close() {
   while (!is_idle()) {
     co_await home().sleep(kClosePollNs);
   }
+  const Status flushed = co_await flush_unlogged();
   Status status = co_await close_parts();
+  status = status.is_ok() ? flushed : status;
   if (status.is_ok()) {
     std::vector<std::uint64_t> ends;
     std::vector<std::uint64_t> generations(settings_.shard_count);
@@ -133,6 +143,20 @@ Task<Status> DatabaseCore::close() {
   state_.store(State::kClosed, std::memory_order_seq_cst);
   runtime_->on_database_closed();
   co_return status;
+}
+
+/// What is in no log must be in the trees before EPOCH may say clean.
+Task<Status> DatabaseCore::flush_unlogged() {
+  std::vector<Future<Status>> answers;
+  for (const std::unique_ptr<ReactorPart>& part : parts_) {
+    answers.push_back(engine::run_on(part->reactor(), part->tasks(), &flush_unlogged_of, part.get()));
+  }
+  Status first;
+  for (Future<Status>& answer : answers) {
+    const Status status = co_await std::move(answer);
+    first = first.is_ok() ? status : first;
+  }
+  co_return first;
 }
 
 Task<Status> DatabaseCore::close_parts() {

@@ -89,6 +89,7 @@ class DatabaseCore {
   Task<> serve();
   void remove_old_logs();
   void on_shard_caught_up();
+  Task<Status> flush_unlogged();
   Task<Status> close_parts();
   Status write_clean_epoch(const std::vector<std::uint64_t>& ends, const std::vector<std::uint64_t>& generations);
 

@@ -104,9 +104,6 @@ Task<Result<ScanResult>> Shard::scan(const Family& family, const ScanOptions& op
 }
 
 Task<Status> Shard::commit(Batch& batch, const CommitOptions& options) {
-  if (options.durability == Durability::kUnlogged) {
-    co_return Status(Code::kNotSupported).with_shard(id());
-  }
   const auto part = std::ranges::find_if(batch.parts(), [](const Batch::ShardPart& each) { return each.operation_count > 0; });
   if (batch.shard_count() != 1 || part->shard != id()) {
     co_return Status(Code::kInvalidArgument).with_shard(id());

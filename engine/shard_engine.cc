@@ -125,18 +125,20 @@ ShardEngine::Verdict ShardEngine::admit(const engine::CommitCall& call) {
   if (const Status families = check_families(call); !families.is_ok()) {
     return {Admission::kRefused, families};
   }
-  switch (part_.log().admit(call.payload.size(), 1)) {
-    case wal::Log::Admission::kNow:
-      break;
-    case wal::Log::Admission::kWait:
-      return {Admission::kWait, {}};
-    case wal::Log::Admission::kNoSpace:
-      request_release();
-      return refuse(Code::kNoSpace);
-    case wal::Log::Admission::kPoisoned:
-      return refuse(Code::kPoisoned);
-    case wal::Log::Admission::kClosed:
-      return refuse(Code::kClosed);
+  if (call.options.durability != Durability::kUnlogged) {
+    switch (part_.log().admit(call.payload.size(), 1)) {
+      case wal::Log::Admission::kNow:
+        break;
+      case wal::Log::Admission::kWait:
+        return {Admission::kWait, {}};
+      case wal::Log::Admission::kNoSpace:
+        request_release();
+        return refuse(Code::kNoSpace);
+      case wal::Log::Admission::kPoisoned:
+        return refuse(Code::kPoisoned);
+      case wal::Log::Admission::kClosed:
+        return refuse(Code::kClosed);
+    }
   }
   // What a shard that cannot flush holds is never freed: it must leave the others theirs.
   if (is_stuck() && held_bytes() >= part_.stuck_share_bytes()) {
@@ -186,11 +188,18 @@ void ShardEngine::apply(engine::CommitCall& call) {
   PENSTOCK_ASSERT(reader.status().is_ok());  // Our own encoder made it.
   PENSTOCK_ASSERT_EQ(assigned_ - previous, call.operation_count);
 
-  const wal::Part part{
-      .shard = id_, .previous = previous, .first = previous + 1, .operations = call.operation_count, .payload = call.payload};
-  call.group =
-      part_.log().append({.type = wal::RecordType::kBatch, .payload_checksum = call.payload_checksum, .parts = {&part, 1}},
-                         call.options.durability);
+  if (call.options.durability == Durability::kUnlogged) {
+    unlogged_ = assigned_;
+  } else {
+    const wal::Part part{.shard = id_,
+                         .previous = std::exchange(logged_, assigned_),
+                         .first = previous + 1,
+                         .operations = call.operation_count,
+                         .payload = call.payload};
+    call.group =
+        part_.log().append({.type = wal::RecordType::kBatch, .payload_checksum = call.payload_checksum, .parts = {&part, 1}},
+                           call.options.durability);
+  }
   call.last_sequence = assigned_;
   in_flight_.push_back(&call);
   ++commits_;
@@ -212,8 +221,8 @@ void ShardEngine::publish_finished() {
   while (!in_flight_.empty()) {
     engine::CommitCall& call = *in_flight_.front();
     const Durability durability = call.options.durability;
-    const bool reached =
-        durability == Durability::kBuffered || call.group <= (durability == Durability::kWritten ? written : durable);
+    const bool is_in_memory = durability == Durability::kBuffered || durability == Durability::kUnlogged;
+    const bool reached = is_in_memory || call.group <= (durability == Durability::kWritten ? written : durable);
     if (!reached) {
       break;
     }

@@ -7,6 +7,7 @@
 //   Shard-I3 A read at `published` sees active memtable, then frozen ones from new to old, then the tree; each batch whole or
 //   not at all. Shard-I4 A generation leaves the read path in the same step in which the tree that contains it enters. Shard-I5
 //   After the log failed nothing is applied, published or flushed any more; reads go on.
+//   Shard-I6 A record of the log names the last sequence of the record before it; between the two lie unlogged commits alone.
 // Thread: its reactor.
 #pragma once
 
@@ -97,6 +98,8 @@ class ShardEngine {
   Task<> close_store();
   Task<Outcome<VerifyReport>> verify();
 
+  /// Whether commits that are in no log wait for a flush: a clean close needs it.
+  bool has_unlogged() const noexcept { return unlogged_ > superblock().applied.sequence; }
   std::uint64_t active_bytes() const noexcept { return active_->memtable.memory_bytes(); }
   /// Of all its memtables.
   std::uint64_t held_bytes() const noexcept;
@@ -155,6 +158,8 @@ class ShardEngine {
   void on_rest();
   void watch_rest(bool is_draining);
 
+  bool continues(const wal::Part& part, std::uint32_t epoch) const noexcept;
+
   Task<> run_flusher();
   Task<Status> flush_once();
   Task<> make_room();
@@ -174,6 +179,8 @@ class ShardEngine {
   std::shared_ptr<Generation> active_;
   std::deque<std::shared_ptr<Generation>> frozen_;  // Oldest first.
   Sequence assigned_ = 0;                           // Last sequence given to an operation.
+  Sequence logged_ = 0;     // Last sequence in a record of the log, or of the end of recovery: what the next record continues.
+  Sequence unlogged_ = 0;   // Last sequence that is in no record.
   Sequence published_ = 0;
   std::multiset<Sequence> readers_;  // Positions that walks in progress read at.
 

@@ -59,7 +59,7 @@ Task<Status> ShardEngine::deal(const wal::Part& part, wal::Position end) {
     co_return Status::ok();
   }
   const Status corruption = Status(Code::kCorruption).with_place(FileKind::kLog, end.offset).with_shard(id_);
-  if (part.previous != assigned_ || part.first != assigned_ + 1 || part.operations == 0) {
+  if (!continues(part, end.epoch) || part.operations == 0) {
     co_return corruption;  // A record is missing, or stands twice.
   }
   if (part_.is_memory_short() && dealt_end_ != end && !active_->memtable.is_empty()) {
@@ -73,6 +73,7 @@ Task<Status> ShardEngine::deal(const wal::Part& part, wal::Position end) {
   memtable::Memtable& memtable = active_->memtable;
   const std::uint64_t bytes_before = memtable.memory_bytes();
   memtable.begin_batch();
+  assigned_ = part.first - 1;  // Past unlogged commits that are gone.
   const Sequence published = assigned_;
   engine::OperationReader reader(part.payload);
   while (reader.next()) {
@@ -94,10 +95,28 @@ Task<Status> ShardEngine::deal(const wal::Part& part, wal::Position end) {
     co_return corruption;
   }
   replayed_operations_ += part.operations;
+  logged_ = assigned_;
   dealt_end_ = end;
   co_return Status::ok();
 }
 
-void ShardEngine::finish_recovery() { published_ = assigned_; }
+/// Shard-I6. What an opening could not know, as unlogged commits leave no trace in the log, is left out: where the last record before the
+/// applied position ended, and, for the first record of an epoch, how far the one before had come by a flush.
+bool ShardEngine::continues(const wal::Part& part, std::uint32_t epoch) const noexcept {
+  if (part.first <= part.previous || part.first <= assigned_) {
+    return false;
+  }
+  const bool is_first = dealt_end_ == wal::Position{};
+  const std::uint32_t epoch_before = is_first ? superblock().applied.epoch : dealt_end_.epoch;
+  if (epoch != epoch_before) {
+    return is_first || part.previous >= logged_;
+  }
+  return is_first ? part.previous <= assigned_ : part.previous == logged_;
+}
+
+void ShardEngine::finish_recovery() {
+  published_ = assigned_;
+  logged_ = assigned_;
+}
 
 }  // namespace penstock::detail

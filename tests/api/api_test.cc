@@ -174,15 +174,23 @@ TEST_F(ApiTest, FamiliesAreCreatedListedRenamedAndDroppedOverReopening) {
   EXPECT_TRUE(db_->verify().get().has_value());
 }
 
-TEST_F(ApiTest, EveryDurabilityIsReadBackAndUnloggedIsRefused) {
+TEST_F(ApiTest, EveryDurabilityIsReadBackAndSurvivesAClose) {
   open();
   const Family data = family("data");
-  for (const Durability durability : {Durability::kSync, Durability::kWritten, Durability::kBuffered}) {
-    const std::string key = "key" + std::to_string(static_cast<int>(durability));
-    ASSERT_TRUE(db_->put(data, key, "v", {.durability = durability}).get().is_ok());
-    EXPECT_EQ(db_->get(data, key).get().value(), "v");
+  const auto durabilities = {Durability::kSync, Durability::kWritten, Durability::kBuffered, Durability::kUnlogged};
+  const auto key_of = [](Durability durability) { return "key" + std::to_string(static_cast<int>(durability)); };
+  const std::uint64_t logged_before = db_->metrics().get().value().log_appended_bytes;
+  ASSERT_TRUE(db_->put(data, "unlogged", std::string(100'000, 'u'), {.durability = Durability::kUnlogged}).get().is_ok());
+  EXPECT_LT(db_->metrics().get().value().log_appended_bytes - logged_before, 100'000U);
+  for (const Durability durability : durabilities) {
+    ASSERT_TRUE(db_->put(data, key_of(durability), "v", {.durability = durability}).get().is_ok());
+    EXPECT_EQ(db_->get(data, key_of(durability)).get().value(), "v");
   }
-  EXPECT_EQ(db_->put(data, "key", "v", {.durability = Durability::kUnlogged}).get().code(), Code::kNotSupported);
+  open();
+  for (const Durability durability : durabilities) {
+    EXPECT_EQ(db_->get(family("data"), key_of(durability)).get().value(), "v");
+  }
+  EXPECT_EQ(db_->get(family("data"), "unlogged").get().value().size(), 100'000U);
 }
 
 Task<Result<std::string>> move_value(Shard& shard, Family data, std::string from, std::string to) {

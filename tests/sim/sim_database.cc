@@ -22,6 +22,12 @@ Task<Outcome<Family>> open_family_on(DatabaseCore* core, std::string name) {
 
 Task<Outcome<std::vector<FamilyInfo>>> list_on(DatabaseCore* core) { co_return co_await core->list_families(); }
 
+Task<Status> commit_on(detail::ShardEngine* engine, Batch* batch, Durability durability) {
+  Shard shard(*engine);
+  const CommitOptions options{.durability = durability};
+  co_return co_await shard.commit(*batch, options);
+}
+
 Task<Status> put_on(ShardEngine* engine, Family family, std::string key, std::string value, Durability durability) {
   Shard shard(*engine);
   const CommitOptions options{.durability = durability};
@@ -122,6 +128,10 @@ std::vector<std::string> SimDatabase::family_names() {
 Status SimDatabase::put(const Family& family, const std::string& key, const std::string& value, Durability durability) {
   const ShardId shard = family.shard_of(key);
   return world_->run(reactor_of(shard), &put_on, &core_->shard(shard), family, key, value, durability);
+}
+
+Status SimDatabase::commit(ShardId shard, Batch& batch, Durability durability) {
+  return world_->run(reactor_of(shard), &commit_on, &core_->shard(shard), &batch, durability);
 }
 
 Status SimDatabase::remove(const Family& family, const std::string& key) {

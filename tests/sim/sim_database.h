@@ -55,6 +55,8 @@ class SimDatabase {
   Outcome<Family> open_family(const std::string& name);
   std::vector<std::string> family_names();
   Status put(const Family& family, const std::string& key, const std::string& value, Durability durability = Durability::kSync);
+  /// A batch of this shard alone.
+  Status commit(ShardId shard, Batch& batch, Durability durability);
   Status remove(const Family& family, const std::string& key);
   Result<std::string> get(const Family& family, const std::string& key);
   /// The rows of a family on one shard, a few at a time.
