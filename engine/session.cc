@@ -41,7 +41,7 @@ class Session::Impl {
   void get(const Family& family, Bytes key, std::uint64_t token);
   void submit();
   std::uint64_t pending() const noexcept { return pending_; }
-  std::uint64_t deliver(bool must_wait, Deliver function, void* handler);
+  std::uint64_t deliver(std::int64_t timeout_ns, Deliver function, void* handler);
 
  private:
   struct Request {
@@ -99,7 +99,8 @@ class Session::Impl {
   std::unique_ptr<GetBatch> take_batch();
   void send(std::unique_ptr<GetBatch>& batch);
   void complete(GetBatch& batch);
-  GetBatch* take_completed(bool must_wait) noexcept;
+  /// Waits at most `timeout_ns` for them; negative: until there are some.
+  GetBatch* take_completed(std::int64_t timeout_ns) noexcept;
 
   const std::shared_ptr<detail::DatabaseCore> core_;
   const std::uint32_t gets_per_message_;
@@ -121,7 +122,7 @@ Session::Impl::~Impl() {
     batch.reset();
   }
   while (sent_batches_ > 0) {
-    for (GetBatch* batch = take_completed(true); batch != nullptr;) {
+    for (GetBatch* batch = take_completed(-1); batch != nullptr;) {
       const std::unique_ptr<GetBatch> owned(batch);
       batch = batch->next;
       --sent_batches_;
@@ -202,13 +203,13 @@ void Session::Impl::send(std::unique_ptr<GetBatch>& batch) {
   reactor.post(*batch.release());
 }
 
-std::uint64_t Session::Impl::deliver(bool must_wait, Deliver function, void* handler) {
-  if (must_wait) {
+std::uint64_t Session::Impl::deliver(std::int64_t timeout_ns, Deliver function, void* handler) {
+  if (timeout_ns != 0) {
     submit();
   }
   std::uint64_t count = 0;
   const bool may_wait = !reactor::HostedLoop::has_reactor() && !is_forked();
-  for (GetBatch* batch = take_completed(must_wait && may_wait && sent_batches_ > 0); batch != nullptr;) {
+  for (GetBatch* batch = take_completed(may_wait && sent_batches_ > 0 ? timeout_ns : 0); batch != nullptr;) {
     std::unique_ptr<GetBatch> owned(batch);
     batch = batch->next;
     --sent_batches_;
@@ -227,18 +228,19 @@ std::uint64_t Session::Impl::deliver(bool must_wait, Deliver function, void* han
   return count;
 }
 
-Session::Impl::GetBatch* Session::Impl::take_completed(bool must_wait) noexcept {
+Session::Impl::GetBatch* Session::Impl::take_completed(std::int64_t timeout_ns) noexcept {
   while (true) {
     GetBatch* const batch = completed_.exchange(nullptr, std::memory_order_acquire);
-    if (batch != nullptr || !must_wait) {
+    if (batch != nullptr || timeout_ns == 0) {
       return batch;
     }
     // Pairs with complete(): each side writes its word and then reads the other's, so that one of them sees the other.
     is_asleep_.store(1, std::memory_order_seq_cst);
     if (completed_.load(std::memory_order_seq_cst) == nullptr) {
-      detail::park(is_asleep_, 1, -1);
+      detail::park(is_asleep_, 1, timeout_ns);
     }
     is_asleep_.store(0, std::memory_order_relaxed);
+    timeout_ns = std::min<std::int64_t>(timeout_ns, 0);  // There is one wait with an end.
   }
 }
 
@@ -427,8 +429,8 @@ void Session::let_go() noexcept {
 void Session::get(const Family& family, Bytes key, std::uint64_t token) { impl_->get(family, key, token); }
 void Session::submit() { impl_->submit(); }
 std::uint64_t Session::pending() const noexcept { return impl_->pending(); }
-std::uint64_t Session::deliver(bool must_wait, Deliver function, void* handler) {
-  return impl_->deliver(must_wait, function, handler);
+std::uint64_t Session::deliver(std::int64_t timeout_ns, Deliver function, void* handler) {
+  return impl_->deliver(timeout_ns, function, handler);
 }
 
 }  // namespace penstock

@@ -9,6 +9,8 @@
 // here waits: after submit() or wait(), AttachedReactor::poll() brings the answers. Several sessions share nothing.
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 
@@ -39,13 +41,18 @@ class Session {
   /// call. Errors of an answer as in Database::get(). Returns their number; waits for none.
   template <typename Handler>
   std::uint64_t poll(Handler handler) {
-    return deliver(false, &call<Handler>, &handler);
+    return deliver(0, &call<Handler>, &handler);
   }
   /// The same, but sends what has gathered first and waits until at least one is there. 0 if nothing is pending, or if it would
   /// wait on a donated thread, or in a forked child for what the parent asked.
   template <typename Handler>
   std::uint64_t wait(Handler handler) {
-    return deliver(true, &call<Handler>, &handler);
+    return deliver(-1, &call<Handler>, &handler);
+  }
+  /// The same, but waits no longer than `timeout`, and may return 0 before.
+  template <typename Handler>
+  std::uint64_t wait_for(std::chrono::nanoseconds timeout, Handler handler) {
+    return deliver(std::max<std::int64_t>(timeout.count(), 1), &call<Handler>, &handler);
   }
 
  private:
@@ -54,7 +61,8 @@ class Session {
   static void call(void* handler, std::uint64_t token, const Result<Bytes>& value) {
     (*static_cast<Handler*>(handler))(token, value);
   }
-  std::uint64_t deliver(bool must_wait, Deliver function, void* handler);
+  /// `timeout_ns`: 0 sends nothing and waits for nothing; negative: no limit.
+  std::uint64_t deliver(std::int64_t timeout_ns, Deliver function, void* handler);
   void let_go() noexcept;
 
   class Impl;

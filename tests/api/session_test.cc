@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
 #include <map>
 #include <thread>
 #include <vector>
@@ -53,6 +55,38 @@ TEST_F(SessionTest, EveryGetGetsItsAnswer) {
     for (const auto& [token, count] : answers) ASSERT_EQ(count, 1) << token;
     ASSERT_TRUE(db_->flush().get().is_ok());
   }
+}
+
+/// Keeps a reactor from everything else.
+struct Hold {
+  std::atomic<bool> has_begun{false};
+  std::atomic<bool> may_end{false};
+
+  static Task<Status> run(Shard&, Hold* hold) {
+    hold->has_begun = true;
+    hold->has_begun.notify_one();
+    hold->may_end.wait(false);
+    co_return Status();
+  }
+};
+
+TEST_F(SessionTest, AWaitWithAnEndLeavesTheAnswerForTheNext) {
+  open();
+  const Family data = family("data", {.shard = 1});
+  ASSERT_TRUE(db_->put(data, "key", "value").get().is_ok());
+  Session session(*db_);
+  const auto check = [](std::uint64_t, const Result<Bytes>& value) { EXPECT_EQ(value.value_or(Bytes()), "value"); };
+  EXPECT_EQ(session.wait_for(std::chrono::hours(1), check), 0U);  // Nothing was asked.
+  Hold hold;
+  Future<Status> held = db_->run_on(1, &Hold::run, &hold);
+  hold.has_begun.wait(false);
+  session.get(data, "key", 1);
+  EXPECT_EQ(session.wait_for(std::chrono::milliseconds(1), check), 0U);
+  EXPECT_EQ(session.pending(), 1U);
+  hold.may_end = true;
+  hold.may_end.notify_one();
+  EXPECT_EQ(session.wait(check), 1U);
+  EXPECT_TRUE(held.get().is_ok());
 }
 
 TEST_F(SessionTest, WhatCannotBeReadSaysWhy) {
