@@ -88,6 +88,32 @@ TEST(JobFile, JobsThatCannotRunAreRefused) {
               AllOf(HasSubstr("a.ini:4"), HasSubstr("twice")));
 }
 
+TEST(JobFile, ARateIsOfOperationsAndLinearUnlessSaidOtherwise) {
+  const auto jobs = jobs_of(
+      "[global]\nop=batch_put\ndir=/d\n"
+      "[none]\n"
+      "[linear]\nrate_ops=1500000\n"
+      "[poisson]\nrate_ops=4k\nrate_process=poisson\nruntime=2m\ntime_based\n");
+  EXPECT_EQ(jobs[0].rate.ops_per_second, 0U);
+  EXPECT_FALSE(jobs[0].time_based);
+  EXPECT_EQ(jobs[1].rate.ops_per_second, 1'500'000U);
+  EXPECT_EQ(jobs[1].rate.process, RateProcess::kLinear);
+  EXPECT_EQ(jobs[2].rate.ops_per_second, 4096U);
+  EXPECT_EQ(jobs[2].rate.process, RateProcess::kPoisson);
+  EXPECT_TRUE(jobs[2].time_based);
+}
+
+TEST(JobFile, RatesAndTimesThatContradictAreRefused) {
+  EXPECT_THAT(complaint("[a]\nop=commit\ndir=/d\nops=5\nrate_process=poisson\n"), HasSubstr("needs rate_ops="));
+  EXPECT_THAT(complaint("[a]\nop=commit\ndir=/d\nops=5\nrate_process=uniform\n"),
+              AllOf(HasSubstr("a.ini:5: "), HasSubstr("poisson")));
+  EXPECT_THAT(complaint("[a]\nop=recovery\ndir=/d\nrate_ops=5\n"), HasSubstr("op=recovery"));
+  EXPECT_THAT(complaint("[a]\nop=batch_put\ndir=/d\ntime_based=1\n"), HasSubstr("set runtime="));
+  EXPECT_THAT(complaint("[a]\nop=commit\ndir=/d\nruntime=5\nops=5\ntime_based=1\n"), HasSubstr("set one"));
+  EXPECT_THAT(complaint("[a]\nop=commit\ndir=/d\nrate_ops=5\n"), HasSubstr("never ends"));
+  EXPECT_EQ(complaint("[a]\nop=batch_put\ndir=/d\nrate_ops=0\n"), "");
+}
+
 TEST(JobFile, TextThatIsNoJobFileIsRefusedWithItsLine) {
   EXPECT_THAT(complaint(""), HasSubstr("no job"));
   EXPECT_THAT(complaint("[global]\nop=commit\n"), HasSubstr("no job"));

@@ -1,7 +1,8 @@
 // Clients of a job: what one thread, or one coroutine on a shard, does between the start and the end of a run.
 //
 // Invariants: those of workload.h. Each function waits for the others at the start, works until its steps or the time are up,
-// or something failed, and returns with nothing in flight. Thread: the client's.
+// or something failed, and returns with nothing in flight. With a rate it waits before each call until that is due, and takes
+// what is answered meanwhile. Thread: the client's.
 #pragma once
 
 #include <atomic>
@@ -12,7 +13,9 @@
 #include <string>
 #include <vector>
 
+#include "penstock/task.h"
 #include "tools/penstock-bench/machine.h"
+#include "tools/penstock-bench/schedule.h"
 #include "tools/penstock-bench/workload.h"
 
 namespace penstock::bench {
@@ -68,11 +71,32 @@ struct Run {
     return failed.load(std::memory_order_relaxed) || g_interrupted.load(std::memory_order_relaxed) ||
            at_ns >= deadline_ns.load(std::memory_order_relaxed);
   }
+  /// How long a client whose next call is due then may sleep before it asks should_stop() again.
+  std::uint64_t nap_ns(std::uint64_t due_ns, std::uint64_t at_ns) const;
 
  private:
   std::once_flag numbers_made_;
   std::vector<std::vector<std::uint32_t>> numbers_by_shard_;
 };
+
+Pacer pacer_of(const Job& job, std::uint32_t client);
+
+/// Passes the time until the next call is due with `wait(nanoseconds)`, which may end earlier. False: the run ends before.
+template <typename Wait>
+bool wait_until_due(const Run& run, const Pacer& pacer, Wait wait) {
+  if (!pacer.is_paced()) {
+    return true;
+  }
+  for (std::uint64_t at_ns = now_ns(); !pacer.is_due(at_ns); at_ns = now_ns()) {
+    if (run.should_stop(at_ns)) {
+      return false;
+    }
+    wait(run.nap_ns(pacer.due_ns(), at_ns));
+  }
+  return true;
+}
+/// The same for a coroutine, by the timers of its reactor.
+Task<bool> sleep_until_due(const Run& run, const Pacer& pacer);
 
 void write_from_thread(Run& run, std::uint32_t client, ClientResult& result);
 void write_on_shard(Run& run, std::uint32_t client, ClientResult& result);

@@ -28,6 +28,7 @@ constexpr Word<IoBackend> kIoBackends[] = {
     {"auto", IoBackend::kAuto}, {"ring", IoBackend::kRing}, {"syscall", IoBackend::kSyscall}};
 constexpr Word<WalSync> kWalSyncs[] = {
     {"linked", WalSync::kLinked}, {"syscall", WalSync::kSyscall}, {"dsync", WalSync::kDsync}, {"auto", WalSync::kAuto}};
+constexpr Word<RateProcess> kRateProcesses[] = {{"linear", RateProcess::kLinear}, {"poisson", RateProcess::kPoisson}};
 constexpr Word<Placement> kPlacements[] = {{"pinned", Placement::kPinned}, {"hashed", Placement::kHashed}};
 
 template <typename E>
@@ -100,6 +101,13 @@ constexpr Key kKeys[] = {
     {"ops", [](Job& job, const std::string& value) { job.ops = parse_size(value); },
      "stop after so many operations, all clients together"},
     {"runtime", [](Job& job, const std::string& value) { job.runtime_ns = parse_duration_ns(value); }, "stop after this time"},
+    {"time_based", [](Job& job, const std::string& value) { job.time_based = parse_flag(value); },
+     "batch_put, fillrandom: go on for the whole of runtime, writing the keys again and again"},
+    {"rate_ops", [](Job& job, const std::string& value) { job.rate.ops_per_second = parse_size(value); },
+     "operations per second wanted, all clients together; latency then counts from when a call was to begin; 0: no rate"},
+    {"rate_process",
+     [](Job& job, const std::string& value) { job.rate.process = parse_word<RateProcess>(kRateProcesses, value); },
+     "linear | poisson: the same time between the calls of a client, or random times with that mean"},
     {"log_bytes", [](Job& job, const std::string& value) { job.log_bytes = parse_size(value); },
      "log to leave behind (recovery)"},
     {"session", [](Job& job, const std::string& value) { job.session = parse_flag(value); },
@@ -192,6 +200,24 @@ void set_defaults(Job& job) {
   throw UsageError(fmt::format("{}: [{}] {}", job.place.to_string(), job.name, why));
 }
 
+void check_rate_and_time(const Job& job) {
+  if ((job.op == Op::kOverwrite || job.op == Op::kCommit || op_reads(job.op)) && job.ops == 0 && job.runtime_ns == 0) {
+    refuse(job, "never ends: set ops= or runtime=");
+  }
+  if (job.time_based && job.runtime_ns == 0) {
+    refuse(job, "time_based= never ends: set runtime=");
+  }
+  if (job.time_based && job.ops > 0) {
+    refuse(job, "time_based= goes on until runtime= is over and ops= until so many: set one");
+  }
+  if (job.rate.process != RateProcess::kLinear && job.rate.ops_per_second == 0) {
+    refuse(job, "rate_process= needs rate_ops=");
+  }
+  if (job.op == Op::kRecovery && (job.rate.ops_per_second > 0 || job.time_based)) {
+    refuse(job, "rate_ops= and time_based= are not for op=recovery: it writes log_bytes=, as fast as it can");
+  }
+}
+
 void check_combinations(Job& job) {
   if (job.directory.empty()) {
     refuse(job, "has no directory: set dir= or give --dir");
@@ -218,9 +244,7 @@ void check_combinations(Job& job) {
   if (job.keys > std::numeric_limits<std::uint32_t>::max()) {
     refuse(job, "more than 2^32 - 1 keys per family");
   }
-  if ((job.op == Op::kOverwrite || job.op == Op::kCommit || op_reads(job.op)) && job.ops == 0 && job.runtime_ns == 0) {
-    refuse(job, "never ends: set ops= or runtime=");
-  }
+  check_rate_and_time(job);
   if (job.op == Op::kCommit && job.batch != 1) {
     refuse(job, "op=commit has batch=1; use op=overwrite for more");
   }
@@ -283,6 +307,7 @@ Job build_job(const Section& section, const std::vector<Setting>& overrides) {
 
 std::string op_name(Op op) { return word_of<Op>(kOps, op); }
 std::string durability_name(Durability durability) { return word_of<Durability>(kDurabilities, durability); }
+std::string rate_process_name(RateProcess process) { return word_of<RateProcess>(kRateProcesses, process); }
 std::string io_backend_name(IoBackend backend) { return word_of<IoBackend>(kIoBackends, backend); }
 std::string wal_sync_name(WalSync wal_sync) { return word_of<WalSync>(kWalSyncs, wal_sync); }
 

@@ -15,6 +15,7 @@
 #include "penstock/options.h"
 #include "penstock/types.h"
 #include "tools/penstock-bench/job_file.h"
+#include "tools/penstock-bench/schedule.h"
 
 namespace penstock::bench {
 
@@ -29,6 +30,7 @@ enum class Op : std::uint8_t {
 };
 std::string op_name(Op op);
 std::string durability_name(Durability durability);
+std::string rate_process_name(RateProcess process);
 std::string io_backend_name(IoBackend backend);
 std::string wal_sync_name(WalSync wal_sync);
 /// Whether the operation makes its data itself, and so begins with an empty database unless told otherwise.
@@ -59,6 +61,8 @@ struct Job {
   std::uint64_t commits = 0;  ///< batch_put: per client.
   std::uint64_t ops = 0;      ///< Limit over all clients; 0: none but `runtime`, or what the data asks for.
   std::uint64_t runtime_ns = 0;
+  bool time_based = false;  ///< batch_put, fillrandom: write the keys again and again until runtime_ns is over.
+  Rate rate;
   std::uint64_t log_bytes = 0;  ///< recovery: bytes to leave in the log.
   bool session = false;         ///< readrandom: clients ask through a Session, iodepth at a time.
   std::uint32_t scan_rows = 100;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -12,6 +13,7 @@
 #include <filesystem>
 #include <fstream>
 #include <system_error>
+#include <thread>
 
 namespace penstock::bench {
 namespace {
@@ -145,6 +147,13 @@ DiskCounters read_disk_counters(const std::string& directory) {
 std::uint64_t now_ns() {
   return static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count());
+}
+
+void sleep_ns(std::uint64_t duration_ns) { std::this_thread::sleep_for(std::chrono::nanoseconds(duration_ns)); }
+
+void sleep_precisely() {
+  constexpr unsigned long kSlackNs = 1'000;
+  ::prctl(PR_SET_TIMERSLACK, kSlackNs);
 }
 
 }  // namespace penstock::bench

@@ -39,5 +39,8 @@ struct DiskCounters {
 DiskCounters read_disk_counters(const std::string& directory);
 
 std::uint64_t now_ns();
+void sleep_ns(std::uint64_t duration_ns);
+/// Lets this thread's sleeps end within a microsecond of their time, as far as the kernel can; by default it may add 50.
+void sleep_precisely();
 
 }  // namespace penstock::bench

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <deque>
 #include <utility>
 
@@ -20,22 +21,29 @@ class Reader {
         counters_(run.load.counters[client]),
         result_(result),
         random_(mix_bits(job_.seed + client + 0x5ead)),
+        pacer_(pacer_of(job_, client)),
         limit_(job_.ops == 0 ? kUnlimited
                              : share_begin(job_.ops, client + 1, job_.clients) - share_begin(job_.ops, client, job_.clients)),
         key_(job_.key_size, '\0') {}
 
   void run() {
+    pacer_.begin(run_.start_ns);
     std::uint64_t at_ns = now_ns();
     while (result_.issued < limit_ && !run_.should_stop(at_ns)) {
       const auto number = static_cast<std::uint32_t>(random_.below(job_.keys));
       run_.load.dataset.fill_key(number, key_.data());
+      if (!wait_until_due(run_, pacer_, [this](std::uint64_t duration_ns) { wait(duration_ns); })) {
+        break;
+      }
       at_ns = now_ns();
-      in_flight_.push_back({run_.load.database.get(run_.load.families.front(), key_), at_ns, number});
+      const std::uint64_t start_ns = pacer_.take(at_ns, 1);
+      in_flight_.push_back({run_.load.database.get(run_.load.families.front(), key_), start_ns, number});
       ++result_.issued;
       if (in_flight_.size() >= job_.iodepth) {
         finish_oldest();
       }
     }
+    result_.behind_ns = result_.issued < limit_ ? pacer_.behind_ns(now_ns()) : 0;
     while (!in_flight_.empty()) {
       finish_oldest();
     }
@@ -47,6 +55,14 @@ class Reader {
     std::uint64_t start_ns;
     std::uint32_t number;
   };
+
+  void wait(std::uint64_t duration_ns) {
+    if (in_flight_.empty()) {
+      sleep_ns(duration_ns);
+    } else if (in_flight_.front().future.wait_for(std::chrono::nanoseconds(duration_ns))) {
+      finish_oldest();
+    }
+  }
 
   void finish_oldest() {
     Call call = std::move(in_flight_.front());
@@ -74,6 +90,7 @@ class Reader {
   ClientCounters& counters_;
   ClientResult& result_;
   base::Random random_;
+  Pacer pacer_;
   const std::uint64_t limit_;
   std::string key_;
   std::deque<Call> in_flight_;
@@ -89,6 +106,7 @@ class SessionReader {
         result_(result),
         session_(run.load.database, std::clamp(job_.iodepth / 2, 1U, 64U)),
         random_(mix_bits(job_.seed + client + 0x5ead)),
+        pacer_(pacer_of(job_, client)),
         limit_(job_.ops == 0 ? kUnlimited : job_.ops / job_.clients),
         key_(job_.key_size, '\0'),
         asked_(job_.iodepth) {
@@ -99,14 +117,23 @@ class SessionReader {
 
   void run() {
     const auto check = [this](std::uint64_t slot, const Result<Bytes>& value) { finish(slot, value); };
+    pacer_.begin(run_.start_ns);
     now_ns_ = now_ns();
     while (result_.issued < limit_ && !run_.should_stop(now_ns_)) {
-      while (!free_.empty()) {
+      while (!free_.empty() && result_.issued < limit_ && pacer_.is_due(now_ns_)) {
         ask();
       }
-      session_.wait(check);
+      const std::uint64_t nap_ns = run_.nap_ns(pacer_.due_ns(), now_ns_);
+      if (free_.empty() || !pacer_.is_paced()) {
+        session_.wait(check);
+      } else if (session_.pending() == 0) {
+        sleep_ns(nap_ns);
+      } else {
+        session_.wait_for(std::chrono::nanoseconds(nap_ns), check);
+      }
       now_ns_ = now_ns();
     }
+    result_.behind_ns = result_.issued < limit_ ? pacer_.behind_ns(now_ns_) : 0;
     while (session_.pending() > 0) {
       session_.wait(check);
     }
@@ -123,7 +150,7 @@ class SessionReader {
     free_.pop_back();
     const auto number = static_cast<std::uint32_t>(random_.below(job_.keys));
     run_.load.dataset.fill_key(number, key_.data());
-    asked_[slot] = {.start_ns = now_ns_, .number = number};
+    asked_[slot] = {.start_ns = pacer_.take(now_ns_, 1), .number = number};
     session_.get(run_.load.families.front(), key_, slot);
     ++result_.issued;
   }
@@ -149,6 +176,7 @@ class SessionReader {
   ClientResult& result_;
   Session session_;
   base::Random random_;
+  Pacer pacer_;
   const std::uint64_t limit_;
   std::string key_;
   std::vector<Asked> asked_;
@@ -166,11 +194,13 @@ class ShardReader {
         family_(run.load.families.front()),
         shard_(static_cast<ShardId>(client % run.load.database.shard_count())),
         random_(mix_bits(run.load.job.seed + client + 0x5ead)),
+        pacer_(pacer_of(run.load.job, client)),
         limit_(run.load.job.ops == 0 ? kUnlimited : run.load.job.ops / run.load.job.clients),
         key_(run.load.job.key_size, '\0'),
         numbers_(run.numbers_of(shard_)) {}
 
   void run() {
+    pacer_.begin(run_.start_ns);
     const Status status = run_.load.database.run_on(shard_, &ShardReader::read, this).get();
     if (!status.is_ok() && result_.error.empty()) {
       result_.error = "reading on the shard: " + status.to_string();
@@ -184,7 +214,9 @@ class ShardReader {
   static Task<Status> read(Shard& shard, ShardReader* self) {
     std::uint64_t at_ns = now_ns();
     while (self->result_.issued < self->limit_ && !self->run_.should_stop(at_ns)) {
-      for (std::uint32_t turn = 0; turn < kReadsPerTurn; ++turn) {
+      std::uint32_t turn = 0;
+      for (; turn < kReadsPerTurn && self->pacer_.is_due(at_ns); ++turn) {
+        const std::uint64_t start_ns = self->pacer_.take(at_ns, 1);
         const std::uint32_t number = self->numbers_[self->random_.below(self->numbers_.size())];
         self->run_.load.dataset.fill_key(number, self->key_.data());
         ++self->result_.issued;
@@ -198,13 +230,18 @@ class ShardReader {
         if (!self->run_.load.dataset.value_version(0, number, (*answer)->value()).has_value()) {
           co_return Status(Code::kCorruption);
         }
-        const std::uint64_t now = now_ns();
-        self->result_.latency.record(now - at_ns);
-        at_ns = now;
+        at_ns = now_ns();
+        self->result_.latency.record(at_ns - start_ns);
       }
-      add(self->counters_.operations, kReadsPerTurn);
-      co_await shard.yield();
+      add(self->counters_.operations, turn);
+      if (self->pacer_.is_due(at_ns)) {
+        co_await shard.yield();
+      } else {
+        co_await sleep_until_due(self->run_, self->pacer_);
+      }
+      at_ns = self->pacer_.is_paced() ? now_ns() : at_ns;  // Without a rate a turn's first get waited for its turn.
     }
+    self->result_.behind_ns = self->result_.issued < self->limit_ ? self->pacer_.behind_ns(at_ns) : 0;
     co_return Status();
   }
 
@@ -214,6 +251,7 @@ class ShardReader {
   const Family family_;
   const ShardId shard_;
   base::Random random_;
+  Pacer pacer_;
   const std::uint64_t limit_;
   std::string key_;
   const std::vector<std::uint32_t>& numbers_;

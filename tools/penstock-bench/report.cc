@@ -97,6 +97,18 @@ std::string throughput_text(const JobResult& result) {
   return text;
 }
 
+// Of the operations alone: settling is not part of the rate.
+double reached_ops(const JobResult& result) { return per_second(result.operations, result.elapsed_ns - result.settle_ns); }
+
+std::string rate_text(const JobResult& result) {
+  const Rate& rate = result.job.rate;
+  const double reached = reached_ops(result);
+  return fmt::format("  rate  : wanted={} ops/s ({}), reached={} ops/s ({:.1f}%), behind at the end={:.1f}ms\n",
+                     short_number(static_cast<double>(rate.ops_per_second)), rate_process_name(rate.process),
+                     short_number(reached), 100 * reached / static_cast<double>(rate.ops_per_second),
+                     static_cast<double>(result.behind_ns) / 1e6);
+}
+
 std::string engine_text(const JobResult& result) {
   const Metrics& before = result.metrics.before;
   const Metrics& after = result.metrics.after;
@@ -188,6 +200,10 @@ Json options_json(const Job& job) {
           {"iodepth", job.iodepth},
           {"durability", durability_name(job.durability)},
           {"seed", job.seed},
+          {"runtime_ns", job.runtime_ns},
+          {"time_based", job.time_based},
+          {"rate_ops", job.rate.ops_per_second},
+          {"rate_process", rate_process_name(job.rate.process)},
           {"settled", job.settled},
           {"memory_limit", job.runtime.memory_limit},
           {"wal_sync", wal_sync_name(job.database.wal_sync)}};
@@ -258,6 +274,11 @@ Json job_json(const JobResult& result) {
                {"engine", metrics_json(result.metrics)},
                {"system", system_json(result)},
                {"env", {{"reactors", result.reactors}, {"shards", result.shards}, {"io_backend", result.io_backend}}}};
+  if (result.job.rate.ops_per_second > 0) {
+    json["rate"] = {{"wanted_ops_per_second", result.job.rate.ops_per_second},
+                    {"reached_ops_per_second", reached_ops(result)},
+                    {"behind_ns", result.behind_ns}};
+  }
   if (result.verify.has_value()) {
     json["verify"] = {{"ok", result.verify->is_ok()},
                       {"keys", result.verify->keys},
@@ -293,6 +314,7 @@ std::string text_report(const JobResult& result) {
   }
   if (result.elapsed_ns > 0) {
     text += throughput_text(result);
+    text += result.job.rate.ops_per_second > 0 ? rate_text(result) : "";
   }
   if (result.latency.count() > 0) {
     text += latency_text(result.latency, call_name(result));

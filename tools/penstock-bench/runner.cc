@@ -54,6 +54,8 @@ void load_data(Database& database, const Job& job, Eta eta, JobResult& result) {
   fill.batch = 1000;
   fill.on_shard = fill.session = false;
   fill.ops = fill.runtime_ns = 0;
+  fill.time_based = false;
+  fill.rate = {};
   fill.durability = Durability::kWritten;
   const std::uint64_t start_ns = now_ns();
   const std::vector<Family> families = open_families(database, fill);
@@ -109,6 +111,7 @@ void add_up(const Load& load, const LoadResult& loaded, JobResult& result) {
     result.latency.merge(loaded.clients[client]->latency);
   }
   result.elapsed_ns = loaded.elapsed_ns;
+  result.behind_ns = loaded.behind_ns;
   result.error = loaded.error;
 }
 
@@ -132,7 +135,7 @@ void run_measured(Session& session, const Job& job, Eta eta, JobResult& result) 
     settle(session.database(), job, eta, result);
   }
   measurement.finish();
-  if (job.op == Op::kFillRandom && result.error.empty() && result.operations == job.keys) {
+  if (job.op == Op::kFillRandom && !job.time_based && result.error.empty() && result.operations == job.keys) {
     note_data(session.database(), job);
   }
   if (job.verify && !op_reads(job.op)) {

@@ -40,6 +40,7 @@ struct JobResult {
   std::uint64_t commits = 0;
   std::uint64_t elapsed_ns = 0;  ///< Of the measured part, settle_ns included.
   std::uint64_t settle_ns = 0;
+  std::uint64_t behind_ns = 0;  ///< With a rate: how late the next call would have been when time was up.
   base::Histogram latency;
   Span<Metrics> metrics;
   Span<ProcessCounters> process;

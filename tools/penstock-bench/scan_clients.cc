@@ -48,11 +48,20 @@ class Scanner {
         result_(result),
         checker_(run, result),
         random_(mix_bits(job_.seed + client + 0x5ca7)),
+        pacer_(pacer_of(job_, client)),
         key_(job_.key_size, '\0') {}
 
   void run() {
+    pacer_.begin(run_.start_ns);
     std::uint64_t at_ns = now_ns();
     while (result_.issued < limit_of(job_) && !run_.should_stop(at_ns)) {
+      if (!pacer_.is_due(at_ns)) {
+        if (!wait_until_due(run_, pacer_, sleep_ns)) {
+          break;
+        }
+        at_ns = now_ns();
+      }
+      const std::uint64_t start_ns = pacer_.take(at_ns, 1);
       run_.load.dataset.fill_key(static_cast<std::uint32_t>(random_.below(job_.keys)), key_.data());
       ++result_.issued;
       const Result<ScanResult> rows =
@@ -66,11 +75,11 @@ class Scanner {
           return;
         }
       }
-      const std::uint64_t now = now_ns();
-      result_.latency.record(now - at_ns);
-      at_ns = now;
+      at_ns = now_ns();
+      result_.latency.record(at_ns - start_ns);
       add(counters_.operations, 1);
     }
+    result_.behind_ns = result_.issued < limit_of(job_) ? pacer_.behind_ns(at_ns) : 0;
   }
 
  private:
@@ -80,6 +89,7 @@ class Scanner {
   ClientResult& result_;
   Checker checker_;
   base::Random random_;
+  Pacer pacer_;
   std::string key_;
 };
 
@@ -93,10 +103,12 @@ class ShardScanner {
         checker_(run, result),
         shard_(static_cast<ShardId>(client % run.load.database.shard_count())),
         random_(mix_bits(run.load.job.seed + client + 0x5ca7)),
+        pacer_(pacer_of(run.load.job, client)),
         key_(run.load.job.key_size, '\0'),
         numbers_(run.numbers_of(shard_)) {}
 
   void run() {
+    pacer_.begin(run_.start_ns);
     const Status status = run_.load.database.run_on(shard_, &ShardScanner::scan, this).get();
     if (!status.is_ok()) {
       checker_.fail("scanning on the shard: " + status.to_string());
@@ -108,6 +120,14 @@ class ShardScanner {
     const Job& job = self->run_.load.job;
     std::uint64_t at_ns = now_ns();
     while (self->result_.issued < limit_of(job) && !self->run_.should_stop(at_ns)) {
+      if (!self->pacer_.is_due(at_ns)) {
+        const bool is_due = co_await sleep_until_due(self->run_, self->pacer_);
+        if (!is_due) {
+          break;
+        }
+        at_ns = now_ns();
+      }
+      const std::uint64_t start_ns = self->pacer_.take(at_ns, 1);
       self->run_.load.dataset.fill_key(self->numbers_[self->random_.below(self->numbers_.size())], self->key_.data());
       ++self->result_.issued;
       Result<RowCursor> cursor = shard.rows(self->run_.load.families.front());
@@ -129,12 +149,13 @@ class ShardScanner {
       if (!status.is_ok()) {
         co_return status;
       }
-      const std::uint64_t now = now_ns();
-      self->result_.latency.record(now - at_ns);
-      at_ns = now;
+      at_ns = now_ns();
+      self->result_.latency.record(at_ns - start_ns);
       add(self->counters_.operations, 1);
       co_await shard.yield();
+      at_ns = self->pacer_.is_paced() ? now_ns() : at_ns;
     }
+    self->result_.behind_ns = self->result_.issued < limit_of(job) ? self->pacer_.behind_ns(at_ns) : 0;
     co_return Status();
   }
 
@@ -144,6 +165,7 @@ class ShardScanner {
   Checker checker_;
   const ShardId shard_;
   base::Random random_;
+  Pacer pacer_;
   std::string key_;
   const std::vector<std::uint32_t>& numbers_;
 };

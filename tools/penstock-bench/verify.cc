@@ -87,12 +87,17 @@ class Checker {
   VerifyOutcome outcome_;
 };
 
-// A plan that writes each key once: what was acknowledged is a prefix of it.
-void check_filled(const Load& load, std::uint32_t client, Checker& checker) {
+// A plan that writes its keys in order, round after round: what was acknowledged is a prefix of it.
+void check_filled(const Load& load, std::uint32_t client, std::uint64_t issued, Checker& checker) {
   Plan plan(load.job, load.permutation, client);
   const std::uint64_t acknowledged = load.counters[client].acknowledged.load();
-  for (std::uint64_t at = 0; at < acknowledged; ++at) {
-    checker.expect({.key = plan.next()});
+  const auto version_at = [&](std::uint64_t place, std::uint64_t steps) {
+    return static_cast<std::uint32_t>((steps - 1 - place) / plan.place_count());
+  };
+  for (std::uint64_t place = 0; place < std::min(acknowledged, plan.place_count()); ++place) {
+    Step step = plan.next();
+    step.version = version_at(place, acknowledged);
+    checker.expect({.key = step, .newest = version_at(place, issued)});
   }
 }
 
@@ -134,7 +139,7 @@ VerifyOutcome check_clients(const Load& load, const std::vector<std::uint64_t>& 
     Checker checker(load, checked);
     for (std::uint32_t client = thread; client < load.job.clients && !g_interrupted; client += threads) {
       if (writes_once) {
-        check_filled(load, client, checker);
+        check_filled(load, client, issued[client], checker);
       } else {
         check_overwritten(load, client, issued[client], checker);
       }

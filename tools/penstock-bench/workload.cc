@@ -29,6 +29,9 @@ Client client_of(const Job& job) {
 }
 
 void run_client(Run& run, std::uint32_t client, ClientResult& result) {
+  if (run.load.job.rate.ops_per_second > 0) {
+    sleep_precisely();
+  }
   try {
     client_of(run.load.job)(run, client, result);
   } catch (const std::exception& error) {
@@ -79,30 +82,32 @@ Plan::Plan(const Job& job, const Permutation& permutation, std::uint32_t client)
       family_(client % job.families),
       random_(mix_bits(job.seed * 0x9e3779b97f4a7c15ULL + client)) {
   if (op_ == Op::kBatchPut || op_ == Op::kRecovery) {
-    step_count_ = job.commits * job.batch;
-    first_ = client / job.families * step_count_;
+    place_count_ = job.commits * job.batch;
+    first_ = client / job.families * place_count_;
   } else if (op_ == Op::kFillRandom) {
     first_ = share_begin(job.keys, client, clients_);
-    step_count_ = share_begin(job.keys, client + 1, clients_) - first_;
+    place_count_ = share_begin(job.keys, client + 1, clients_) - first_;
   } else {
     key_count_ = (job.keys - client + clients_ - 1) / clients_;  // Numbers client, client + clients, ... below keys.
-    step_count_ = kUnlimited;
   }
+  step_count_ = key_count_ > 0 || job.time_based ? kUnlimited : place_count_;
   if (job.ops > 0) {
     step_count_ = std::min(step_count_, share_begin(job.ops, client + 1, clients_) - share_begin(job.ops, client, clients_));
   }
 }
 
 Step Plan::next() noexcept {
-  const std::uint64_t taken = taken_++;
-  if (op_ == Op::kBatchPut || op_ == Op::kRecovery) {
-    return {.family = family_, .number = static_cast<std::uint32_t>(first_ + taken), .version = 0};
+  if (key_count_ > 0) {
+    const auto number = static_cast<std::uint32_t>(client_ + random_.below(key_count_) * clients_);
+    return {.family = 0, .number = number, .version = ++version_};
   }
-  if (op_ == Op::kFillRandom) {
-    return {.family = 0, .number = permutation_->at(static_cast<std::uint32_t>(first_ + taken)), .version = 0};
+  if (place_ == place_count_) {
+    place_ = 0;
+    ++version_;
   }
-  const auto number = static_cast<std::uint32_t>(client_ + random_.below(key_count_) * clients_);
-  return {.family = 0, .number = number, .version = static_cast<std::uint32_t>(taken + 1)};
+  const auto place = static_cast<std::uint32_t>(first_ + place_++);
+  return op_ == Op::kFillRandom ? Step{.family = 0, .number = permutation_->at(place), .version = version_}
+                                : Step{.family = family_, .number = place, .version = version_};
 }
 
 std::string family_name(const Job& job, std::uint32_t family) {
@@ -137,6 +142,7 @@ LoadResult run_load(const Load& load, Eta eta, char letter) {
     result.elapsed_ns = now_ns() - run.start_ns;
   }
   for (const auto& client : result.clients) {
+    result.behind_ns = std::max(result.behind_ns, client->behind_ns);
     if (result.error.empty()) {
       result.error = client->error;
     }

@@ -5,7 +5,8 @@
 // must be there. Invariants:
 //   Workload-I1 A key is written by one client alone, so the order of its versions is the order of that client's calls.
 //   Workload-I2 `acknowledged` counts operations whose commit answered ok and all before them of the same client.
-// Units: latencies are nanoseconds from the call of commit or get to its answer in the client's hands (taken in order).
+// Units: latencies are nanoseconds from the call of commit or get to its answer in the client's hands (taken in order); with a
+// rate from the moment at which the call was to begin (schedule.h).
 #pragma once
 
 #include <atomic>
@@ -39,6 +40,8 @@ class Plan {
 
   /// How many steps there are; 2^64 - 1 if only time ends them.
   std::uint64_t step_count() const noexcept { return step_count_; }
+  /// Plans that fill: keys that it writes before it begins with them again, in the same order, as their next version.
+  std::uint64_t place_count() const noexcept { return place_count_; }
   Step next() noexcept;
 
  private:
@@ -47,10 +50,12 @@ class Plan {
   std::uint32_t client_;
   std::uint32_t clients_;
   std::uint32_t family_;
-  std::uint64_t first_ = 0;      // Sequential plans: first place.
-  std::uint64_t key_count_ = 0;  // Random plans: keys of this client.
+  std::uint64_t first_ = 0;        // Plans that fill: first place,
+  std::uint64_t place_count_ = 0;  // how many,
+  std::uint64_t place_ = 0;        // and the next one.
+  std::uint64_t key_count_ = 0;    // Random plans: keys of this client.
   std::uint64_t step_count_ = 0;
-  std::uint64_t taken_ = 0;
+  std::uint32_t version_ = 0;
   base::Random random_;
 };
 
@@ -63,7 +68,8 @@ struct alignas(64) ClientCounters {
 
 struct ClientResult {
   base::Histogram latency;
-  std::uint64_t issued = 0;  ///< Steps handed to the engine, acknowledged or not.
+  std::uint64_t issued = 0;     ///< Steps handed to the engine, acknowledged or not.
+  std::uint64_t behind_ns = 0;  ///< With a rate: how late the next call would have been when time was up.
   std::string error;
 };
 
@@ -80,7 +86,8 @@ struct Load {
 struct LoadResult {
   std::vector<std::unique_ptr<ClientResult>> clients;
   std::uint64_t elapsed_ns = 0;
-  std::string error;  ///< Of the first client that has one.
+  std::uint64_t behind_ns = 0;  ///< Of the client that was behind most.
+  std::string error;            ///< Of the first client that has one.
 };
 
 /// Set by SIGINT: clients finish what is in flight and stop.

@@ -1,4 +1,5 @@
 // Clients that write.
+#include <chrono>
 #include <deque>
 #include <utility>
 
@@ -17,23 +18,30 @@ class Writer {
         counters_(run.load.counters[client]),
         result_(result),
         plan_(job_, run.load.permutation, client),
+        pacer_(pacer_of(job_, client)),
         key_(job_.key_size, '\0'),
         value_(job_.value_size, '\0') {}
 
   void run() {
+    pacer_.begin(run_.start_ns);
     std::uint64_t left = plan_.step_count();
     std::uint64_t at_ns = now_ns();
     while (left > 0 && result_.error.empty() && !run_.should_stop(at_ns)) {
       const auto count = static_cast<std::uint32_t>(std::min<std::uint64_t>(left, job_.batch));
       Batch batch = fill(count);
+      if (!wait_until_due(run_, pacer_, [this](std::uint64_t duration_ns) { wait(duration_ns); })) {
+        break;
+      }
       at_ns = now_ns();
-      in_flight_.push_back({send(std::move(batch)), at_ns, count});
+      const std::uint64_t start_ns = pacer_.take(at_ns, count);
+      in_flight_.push_back({send(std::move(batch)), start_ns, count});
       result_.issued += count;
       left -= count;
       if (in_flight_.size() >= job_.iodepth) {
         finish_oldest();
       }
     }
+    result_.behind_ns = left > 0 ? pacer_.behind_ns(now_ns()) : 0;
     while (!in_flight_.empty()) {
       finish_oldest();
     }
@@ -69,6 +77,14 @@ class Writer {
                         : run_.load.database.write_each(std::move(batch), options);
   }
 
+  void wait(std::uint64_t duration_ns) {
+    if (in_flight_.empty()) {
+      sleep_ns(duration_ns);
+    } else if (in_flight_.front().future.wait_for(std::chrono::nanoseconds(duration_ns))) {
+      finish_oldest();
+    }
+  }
+
   void finish_oldest() {
     Call call = std::move(in_flight_.front());
     in_flight_.pop_front();
@@ -94,6 +110,7 @@ class Writer {
   ClientCounters& counters_;
   ClientResult& result_;
   Plan plan_;
+  Pacer pacer_;
   std::string key_;
   std::string value_;
   std::deque<Call> in_flight_;
@@ -108,10 +125,12 @@ class ShardWriter {
         counters_(run.load.counters[client]),
         result_(result),
         plan_(run.load.job, run.load.permutation, client),
+        pacer_(pacer_of(run.load.job, client)),
         key_(run.load.job.key_size, '\0'),
         value_(run.load.job.value_size, '\0') {}
 
   void run() {
+    pacer_.begin(run_.start_ns);
     const ShardId shard = run_.load.families.front().shard_of(key_);  // Pinned: the same for every key.
     const Status status = run_.load.database.run_on(shard, &ShardWriter::write, this).get();
     if (!status.is_ok()) {
@@ -123,8 +142,17 @@ class ShardWriter {
  private:
   static Task<Status> write(Shard& shard, ShardWriter* self) {
     const CommitOptions options{.durability = self->run_.load.job.durability};
+    std::uint64_t left = self->plan_.step_count();
     std::uint64_t at_ns = now_ns();
-    for (std::uint64_t left = self->plan_.step_count(); left > 0 && !self->run_.should_stop(at_ns); --left) {
+    for (; left > 0 && !self->run_.should_stop(at_ns); --left) {
+      if (!self->pacer_.is_due(at_ns)) {
+        const bool is_due = co_await sleep_until_due(self->run_, self->pacer_);
+        if (!is_due) {
+          break;
+        }
+        at_ns = now_ns();
+      }
+      const std::uint64_t start_ns = self->pacer_.take(at_ns, 1);
       const Step step = self->plan_.next();
       self->run_.load.dataset.fill_key(step.number, self->key_.data());
       self->run_.load.dataset.fill_value(step.family, step.number, step.version, self->value_.data());
@@ -133,13 +161,13 @@ class ShardWriter {
       if (!status.is_ok()) {
         co_return status;
       }
-      const std::uint64_t now = now_ns();
-      self->result_.latency.record(now - at_ns);
-      at_ns = now;
+      at_ns = now_ns();
+      self->result_.latency.record(at_ns - start_ns);
       add(self->counters_.operations, 1);
       add(self->counters_.commits, 1);
       add(self->counters_.acknowledged, 1);
     }
+    self->result_.behind_ns = left > 0 ? self->pacer_.behind_ns(at_ns) : 0;
     co_return Status();
   }
 
@@ -147,6 +175,7 @@ class ShardWriter {
   ClientCounters& counters_;
   ClientResult& result_;
   Plan plan_;
+  Pacer pacer_;
   std::string key_;
   std::string value_;
 };

@@ -1,0 +1,94 @@
+// Goal: every kind of client keeps a rate and ends in time, and what a time based job wrote over and over is found again.
+// Method: small jobs on a real database. Time is only ever compared from below: a call does not begin before it is due.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <ostream>
+#include <string>
+
+#include "tools/penstock-bench/job.h"
+#include "tools/penstock-bench/runner.h"
+#include "tools/penstock-bench/session.h"
+
+namespace penstock::bench {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Kind {
+  const char* name;
+  const char* settings;
+};
+void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
+
+class RatedRun : public ::testing::TestWithParam<Kind> {
+ protected:
+  void SetUp() override {
+    std::string name = (fs::temp_directory_path() / "penstock-rate-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    path_ = name;
+  }
+  void TearDown() override { fs::remove_all(path_); }
+
+  JobResult run(const std::string& settings) {
+    const std::string text =
+        "[job]\ndir=" + path_.string() + "/db\nreactors=2\nshards=2\nmemory_limit=64m\ndurability=written\n" + settings;
+    Session session;
+    JobResult result = run_job(session, build_jobs(parse_job_text(text, "test.ini", {}), {}).front(), Eta::kNever);
+    session.close();
+    return result;
+  }
+
+  fs::path path_;
+};
+
+TEST_P(RatedRun, NoCallBeginsBeforeItIsDue) {
+  // 2 clients, 100 operations each: the last one is due at 99.5 ms.
+  const JobResult result = run(std::string(GetParam().settings) + "clients=2\nops=200\nrate_ops=2000\n");
+  EXPECT_EQ(result.error, "");
+  EXPECT_EQ(result.operations, 200U);
+  EXPECT_EQ(result.latency.count(), result.job.op == Op::kBatchPut ? 20U : 200U);
+  const std::uint64_t last_due_ns = result.job.op == Op::kBatchPut ? 95'000'000 : 99'500'000;
+  EXPECT_GE(result.elapsed_ns, last_due_ns - Pacer::kEarlyNsMax);
+  EXPECT_EQ(result.behind_ns, 0U);
+}
+
+TEST_P(RatedRun, ARateThatIsNotReachedEndsWithTheTimeAndSaysHowFarBehindItIs) {
+  const JobResult result =
+      run(std::string(GetParam().settings) + "clients=2\nruntime=50ms\nrate_ops=1000000000\ntime_based=1\n");
+  EXPECT_EQ(result.error, "");
+  EXPECT_GT(result.operations, 0U);
+  EXPECT_GT(result.behind_ns, 0U);
+  EXPECT_GE(result.latency.max_ns(), result.behind_ns / 2);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    AllClients, RatedRun,
+    ::testing::Values(Kind{"Batches", "op=batch_put\nfamilies=2\nbatch=10\ncommits=100\n"},
+                      Kind{"BatchesInFlight", "op=batch_put\nfamilies=2\nbatch=10\ncommits=100\niodepth=4\n"},
+                      Kind{"Commits", "op=commit\nkeys=1000\n"},
+                      Kind{"CommitsOnShards", "op=commit\nkeys=1000\nplacement=pinned\non_shard=1\n"},
+                      Kind{"Gets", "op=readrandom\nkeys=1000\n"}, Kind{"GetsInFlight", "op=readrandom\nkeys=1000\niodepth=8\n"},
+                      Kind{"GetsOfASession", "op=readrandom\nkeys=1000\niodepth=8\nsession=1\n"},
+                      Kind{"GetsOnShards", "op=readrandom\nkeys=1000\non_shard=1\n"},
+                      Kind{"Scans", "op=scan\nkeys=1000\nscan_rows=5\n"},
+                      Kind{"ScansOnShards", "op=scan\nkeys=1000\nscan_rows=5\non_shard=1\n"}),
+    [](const ::testing::TestParamInfo<Kind>& kind) { return kind.param.name; });
+
+using TimeBasedRun = RatedRun;
+
+TEST_F(TimeBasedRun, KeysAreWrittenAgainAndAgainAndTheirLastVersionIsThere) {
+  for (const char* settings :
+       {"op=batch_put\nclients=3\nfamilies=2\nbatch=7\ncommits=3\n", "op=fillrandom\nkeys=100\nclients=3\nbatch=7\n"}) {
+    const JobResult result = run(std::string(settings) + "runtime=50ms\ntime_based=1\nverify=1\n");
+    EXPECT_EQ(result.error, "");
+    const std::uint64_t keys = result.job.op == Op::kBatchPut ? 3 * 21 : 100;
+    EXPECT_GT(result.operations, keys);
+    ASSERT_TRUE(result.verify.has_value());
+    EXPECT_EQ(result.verify->keys, keys);
+  }
+}
+
+}  // namespace
+}  // namespace penstock::bench
