@@ -3,7 +3,9 @@
 
   bench/compare.py [workload ...] [--rounds N] [--build build/release] [--dir DIR] [--sync 0|1] [--json FILE]
 
-Workloads: manifold, fillrandom, overwrite, commit, readrandom, scan, recovery (Penstock alone); default: manifold, fillrandom, recovery.
+Workloads: manifold, fillrandom, overwrite, commit, readrandom, scan, recovery (Penstock alone), manifold_half; default: manifold, fillrandom,
+recovery. manifold_half measures latency at a fixed rate: the peak of each by three rounds of manifold, then each at half of its own peak and
+both at half of RocksDB's, 30 minutes a round (--seconds for less). --rate-ops N: both at that rate and nothing else.
 Rounds are interleaved, ours and theirs in turn and with the first one changing, so that a busy disk or neighbour meets both. Prints
 medians, the spread (least and most) and the ratios of medians. Databases are made in DIR/ours and DIR/<peer> and stay there; every
 program removes only a database of its own.
@@ -20,7 +22,7 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 JOBS = ROOT / "bench/jobs"
 JOB_FILES = {"manifold": "manifold-cf.ini", "fillrandom": "fillrandom.ini", "overwrite": "overwrite.ini", "commit": "commit.ini",
-             "readrandom": "readrandom.ini", "scan": "scan.ini", "recovery": "recovery.ini"}
+             "readrandom": "readrandom.ini", "scan": "scan.ini", "recovery": "recovery.ini", "manifold_half": "manifold_half.ini"}
 # What the peers run: name, program, its arguments. As many threads as batches in flight here (clients x iodepth of the job file):
 # RocksDB groups the commits of waiting threads. --memory is memory_limit of the job file.
 KEYS = {"fillrandom": 5 << 20, "overwrite": 2 << 20, "commit": 1 << 20, "readrandom": 5 << 20, "scan": 5 << 20}
@@ -46,6 +48,10 @@ RATIOS = {
     "scan": [("scan-on-shard", "lmdb"), ("scan-threads", "lmdb")],
 }
 WITH_BYTES = ("fillrandom", "overwrite")
+# manifold_half: commits per client before it begins with its keys again, as in the job file; rounds of manifold that find the peaks.
+HALF_COMMITS = 1000
+PEAK_ROUNDS = 3
+PERCENTILES = {"p50": "50.000000", "p99": "99.000000", "p99.9": "99.900000", "p99.99": "99.990000"}
 
 
 class Failed(Exception):
@@ -59,14 +65,14 @@ def run(command):
     return result.stdout
 
 
-def run_jobs(options, workload):
+def run_jobs(options, workload, settings=()):
     """Runs a job file and returns its jobs' JSON."""
     with tempfile.NamedTemporaryFile(suffix=".json") as report:
         command = [options.build / "bin/penstock-bench", JOBS / JOB_FILES[workload], "--dir", options.dir / "ours", "--eta", "never",
                    "--json", report.name, "--set", f"durability={'sync' if options.sync else 'written'}"]
         if workload in KEYS and options.keys:
             command += ["--set", f"keys={options.keys}"]
-        for setting in options.set:
+        for setting in [*settings, *options.set]:
             command += ["--set", setting]
         run(command)
         return json.loads(pathlib.Path(report.name).read_text(encoding="utf-8"))["jobs"]
@@ -111,6 +117,65 @@ def compare(options, workload):
     return figures
 
 
+def run_peer(options, arguments):
+    """RocksDB's JSON."""
+    return json.loads(run([options.build / "bin/rocksdb_peer", *arguments, "--dir", options.dir / "rocksdb_peer", "--sync",
+                           options.sync]).splitlines()[-1])
+
+
+def latency_figures(result, latency):
+    figures = {name: latency["percentile"][key] / 1e6 for name, key in PERCENTILES.items()}
+    return {**figures, "max": latency["max"] / 1e6, "ops/s": result["ops_per_second"], "behind": result["behind_ns"] / 1e6}
+
+
+def half_of_ours(options, rate):
+    settings = [f"rate_ops={rate}"] + ([f"runtime={options.seconds}s"] if options.seconds else [])
+    job = run_jobs(options, "manifold_half", settings)[0]
+    return latency_figures({**job, **job["rate"]}, job["commit_lat_ns"])
+
+
+def half_of_rocksdb(options, rate):
+    result = run_peer(options, ["manifold", "--clients", 8, "--commits", HALF_COMMITS, "--seconds", options.seconds or 600,
+                                "--rate-ops", rate])
+    return latency_figures(result, result["lat_ns"])
+
+
+def half_rates(options):
+    """[(row, what runs it, rate)]."""
+    if options.rate_ops:
+        return [("penstock", half_of_ours, options.rate_ops), ("rocksdb", half_of_rocksdb, options.rate_ops)]
+    peaks = {"manifold-cf": [], "rocksdb": []}
+    for _ in range(PEAK_ROUNDS):
+        for name, value in {**run_ours(options, "manifold"), **run_peers(options, "manifold")}.items():
+            peaks[name].append(value)
+    ours, theirs = (round(statistics.median(values) / 2) for values in peaks.values())
+    return [("penstock, half of its peak", half_of_ours, ours), ("rocksdb, half of its peak", half_of_rocksdb, theirs),
+            ("penstock, rocksdb's half", half_of_ours, theirs)]
+
+
+def compare_half(options):
+    """{row: {"rate": wanted, figure: [value of each round]}}."""
+    rows = half_rates(options)
+    figures = {name: {"rate": rate} for name, _, rate in rows}
+    for number in range(options.rounds):
+        for name, runner, rate in rows if number % 2 == 0 else rows[::-1]:
+            for figure, value in runner(options, rate).items():
+                figures[name].setdefault(figure, []).append(value)
+        print(f"manifold_half: round {number + 1} of {options.rounds}", file=sys.stderr)
+    return figures
+
+
+def half_report(figures):
+    columns = [*PERCENTILES, "max"]
+    lines = ["manifold_half: milliseconds from when a commit was to begin; medians of the rounds, of max (least, most) too",
+             f"  {'':<28} {'wanted/s':>9} {'reached/s':>9} {'behind':>8}" + "".join(f"{name:>9}" for name in columns)]
+    for name, row in figures.items():
+        medians = {figure: statistics.median(values) for figure, values in row.items() if figure != "rate"}
+        lines.append(f"  {name:<28} {amount(row['rate']):>9} {amount(medians['ops/s']):>9} {medians['behind']:>8.1f}" +
+                     "".join(f"{medians[figure]:>9.3f}" for figure in columns) + f" ({min(row['max']):.3f}, {max(row['max']):.3f})")
+    return "\n".join(lines)
+
+
 def measure_recovery(options):
     rounds = [run_jobs(options, "recovery")[0]["recovery"] for _ in range(options.rounds)]
     return {"replay, MiB/s": [each["bytes_per_second"] / (1 << 20) for each in rounds],
@@ -126,6 +191,8 @@ def amount(value):
 
 
 def report(workload, figures):
+    if workload == "manifold_half":
+        return half_report(figures)
     lines = [f"{workload}: operations/s if nothing else is said; bytes written: for each byte of keys and values"]
     for name, values in figures.items():
         lines.append(f"  {name:<28} median {amount(statistics.median(values)):>6} (least {amount(min(values))}, most {amount(max(values))})")
@@ -133,6 +200,9 @@ def report(workload, figures):
         ratio = statistics.median(figures[ours]) / statistics.median(figures[theirs])
         lines.append(f"  {ours} / {theirs}: {ratio:.2f}")
     return "\n".join(lines)
+
+
+MEASURES = {"recovery": measure_recovery, "manifold_half": compare_half}  # The others: compare().
 
 
 def parse_options(arguments):
@@ -143,6 +213,8 @@ def parse_options(arguments):
     parser.add_argument("--dir", type=pathlib.Path, default=ROOT / "build/compare-data")
     parser.add_argument("--sync", type=int, choices=(0, 1), default=1, help="1: on stable storage; 0: handed to the kernel; both sides")
     parser.add_argument("--keys", type=int, default=0, help="instead of the job file's")
+    parser.add_argument("--rate-ops", type=int, default=0, help="manifold_half: operations per second of both, instead of half of the peaks")
+    parser.add_argument("--seconds", type=int, default=0, help="manifold_half: of each run, instead of ten minutes")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for penstock-bench")
     parser.add_argument("--json", type=pathlib.Path, help="write all figures there")
     options = parser.parse_args(arguments)
@@ -159,7 +231,7 @@ def main(arguments):
     all_figures = {}
     try:
         for workload in options.workloads:
-            all_figures[workload] = measure_recovery(options) if workload == "recovery" else compare(options, workload)
+            all_figures[workload] = MEASURES[workload](options) if workload in MEASURES else compare(options, workload)
     except (Failed, OSError) as failure:
         print(f"compare.py: {failure}", file=sys.stderr)
         return 1

@@ -1,8 +1,8 @@
 // RocksDB doing what penstock-bench does in bench/jobs/: the other side of bench/compare.py.
 //
 // The same keys and values (tools/penstock-bench/dataset.h), threads, batches and durability; compression off. `fillrandom` and
-// `overwrite` end when everything is flushed and compacted; `readrandom` keeps its database for the next time. The last line is
-// JSON.
+// `overwrite` end when everything is flushed and compacted; `readrandom` keeps its database for the next time. A rate means what
+// it means there (tools/penstock-bench/schedule.h). The last line is JSON, latencies in nanoseconds.
 #include <fmt/format.h>
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
@@ -13,7 +13,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <atomic>
 #include <barrier>
 #include <cstdio>
 #include <filesystem>
@@ -25,9 +24,11 @@
 #include <utility>
 #include <vector>
 
+#include "base/histogram.h"
 #include "base/random.h"
 #include "tools/penstock-bench/dataset.h"
 #include "tools/penstock-bench/machine.h"
+#include "tools/penstock-bench/schedule.h"
 
 namespace penstock::bench {
 namespace {
@@ -40,7 +41,8 @@ struct PeerOptions {
   std::uint32_t commits = 50;
   std::uint32_t keys = 5 * 1024 * 1024;
   std::uint64_t memory = 0;
-  double seconds = 4;
+  double seconds = 0;  // 0: the workload's own end.
+  Rate rate;
   std::uint64_t operations = 0;
   std::uint64_t seed = 1;
 };
@@ -90,20 +92,108 @@ void open_fresh(const PeerOptions& peer, std::uint32_t family_count, Closer& ope
   }
 }
 
-// Runs `client(number)` on every thread at once; the time from the last one's readiness to the last one's end.
-std::uint64_t timed(std::uint32_t clients, const std::function<void(std::uint32_t)>& client) {
+struct Outcome {
+  std::uint64_t operations = 0;
+  std::uint64_t elapsed_ns = 0;
+  std::uint64_t written_bytes = 0;  // By this process, to storage.
+  std::uint64_t behind_ns = 0;      // With a rate: how late the next call would have been at the end.
+  base::Histogram latency;
+};
+
+// How the clients of a run go: as fast as they can if `rate` says nothing, without an end if `seconds` is 0.
+struct Course {
+  std::uint32_t clients = 1;
+  std::uint32_t batch = 1;  // Operations of a call.
+  double seconds = 0;
+  Rate rate;
+  std::uint64_t seed = 1;
+};
+
+Course course_of(const PeerOptions& peer, std::uint32_t own_clients, std::uint32_t batch) {
+  return {.clients = peer.clients == 0 ? own_clients : peer.clients,
+          .batch = batch,
+          .seconds = peer.seconds,
+          .rate = peer.rate,
+          .seed = peer.seed};
+}
+
+// One client: its calls, begun when they are due and timed.
+class Client {
+ public:
+  Client(const Course& course, std::uint32_t number)
+      : number_(number),
+        runtime_ns_(static_cast<std::uint64_t>(course.seconds * 1e9)),
+        pacer_(course.rate,
+               {.client = number, .clients = course.clients, .batch = course.batch, .seed = course.seed}) {}
+
+  std::uint32_t number() const { return number_; }
+  void begin(std::uint64_t start_ns) {
+    pacer_.begin(start_ns);
+    end_ns_ = runtime_ns_ == 0 ? ~std::uint64_t{0} : start_ns + runtime_ns_;
+    if (pacer_.is_paced()) {
+      sleep_precisely();
+    }
+  }
+
+  // Makes one call of so many operations; false: the time is over, and it was not made.
+  template <typename Call>
+  bool call(std::uint32_t operations, Call call) {
+    std::uint64_t at_ns = now_ns();
+    for (; at_ns < end_ns_ && !pacer_.is_due(at_ns); at_ns = now_ns()) {
+      sleep_ns(std::min(pacer_.due_ns(), end_ns_) - at_ns);
+    }
+    if (at_ns >= end_ns_) {
+      outcome_.behind_ns = pacer_.behind_ns(at_ns);
+      return false;
+    }
+    const std::uint64_t start_ns = pacer_.take(at_ns, operations);
+    call();
+    outcome_.latency.record(now_ns() - start_ns);
+    outcome_.operations += operations;
+    return true;
+  }
+  const Outcome& outcome() const { return outcome_; }
+
+ private:
+  std::uint32_t number_;
+  std::uint64_t runtime_ns_;
+  Pacer pacer_;
+  std::uint64_t end_ns_ = 0;
+  Outcome outcome_;
+};
+
+using Work = std::function<void(Client& client)>;
+
+Outcome sum_of(const std::vector<std::unique_ptr<Client>>& clients, std::uint64_t elapsed_ns) {
+  Outcome sum;
+  sum.elapsed_ns = elapsed_ns;
+  for (const auto& client : clients) {
+    sum.operations += client->outcome().operations;
+    sum.behind_ns = std::max(sum.behind_ns, client->outcome().behind_ns);
+    sum.latency.merge(client->outcome().latency);
+  }
+  return sum;
+}
+
+// Runs `work` on every client's thread at once; timed from the last one's readiness to the last one's end.
+Outcome run_clients(const Course& course, const Work& work) {
   std::uint64_t start_ns = 0;
   const auto take_time = [&start_ns]() noexcept { start_ns = now_ns(); };
-  std::barrier start(clients, take_time);
-  std::vector<std::string> errors(clients);
+  std::barrier start(course.clients, take_time);
+  std::vector<std::unique_ptr<Client>> clients;
+  for (std::uint32_t number = 0; number < course.clients; ++number) {
+    clients.push_back(std::make_unique<Client>(course, number));
+  }
+  std::vector<std::string> errors(course.clients);
   std::vector<std::thread> threads;
-  for (std::uint32_t number = 0; number < clients; ++number) {
-    threads.emplace_back([&, number] {
+  for (const auto& client : clients) {
+    threads.emplace_back([&, own = client.get()] {
       start.arrive_and_wait();
       try {
-        client(number);
+        own->begin(start_ns);
+        work(*own);
       } catch (const std::exception& error) {
-        errors[number] = error.what();
+        errors[own->number()] = error.what();
       }
     });
   }
@@ -116,41 +206,39 @@ std::uint64_t timed(std::uint32_t clients, const std::function<void(std::uint32_
       throw std::runtime_error(error);
     }
   }
-  return elapsed_ns;
+  return sum_of(clients, elapsed_ns);
 }
 
-struct Outcome {
-  std::uint64_t operations = 0;
-  std::uint64_t elapsed_ns = 0;
-  std::uint64_t written_bytes = 0;  // By this process, to storage.
-};
-
+// With an end in time each client writes its keys again and again until then, as time_based=1 does on the other side.
 Outcome run_manifold(const PeerOptions& peer) {
   constexpr std::uint32_t kFamilies = 8;
   constexpr std::uint32_t kBatch = 1000;
-  const std::uint32_t clients = peer.clients == 0 ? 8 : peer.clients;
+  const Course course = course_of(peer, 8, kBatch);
   const Dataset dataset(8, 150, peer.seed);
   Closer opened;
   open_fresh(peer, kFamilies, opened);
   rocksdb::WriteOptions write;
   write.sync = peer.sync;
-  const std::uint64_t elapsed_ns = timed(clients, [&](std::uint32_t client) {
-    const std::uint32_t family = client % kFamilies;
-    std::uint32_t number = client / kFamilies * peer.commits * kBatch;
+  return run_clients(course, [&](Client& client) {
+    const std::uint32_t family = client.number() % kFamilies;
+    const std::uint32_t first = client.number() / kFamilies * peer.commits * kBatch;
     std::string key(dataset.key_size(), '\0');
     std::string value(dataset.value_size(), '\0');
     rocksdb::WriteBatch batch;
-    for (std::uint32_t commit = 0; commit < peer.commits; ++commit) {
-      batch.Clear();
-      for (std::uint32_t at = 0; at < kBatch; ++at, ++number) {
-        dataset.fill_key(number, key.data());
-        dataset.fill_value(family, number, 0, value.data());
-        require(batch.Put(opened.families[family], key, value), "put");
+    const auto commit = [&] { require(opened.database->Write(write, &batch), "write"); };
+    bool goes_on = true;
+    for (std::uint32_t round = 0; goes_on && (round == 0 || course.seconds > 0); ++round) {
+      for (std::uint32_t number = first; goes_on && number < first + peer.commits * kBatch;) {
+        batch.Clear();
+        for (std::uint32_t at = 0; at < kBatch; ++at, ++number) {
+          dataset.fill_key(number, key.data());
+          dataset.fill_value(family, number, round, value.data());
+          require(batch.Put(opened.families[family], key, value), "put");
+        }
+        goes_on = client.call(kBatch, commit);
       }
-      require(opened.database->Write(write, &batch), "write");
     }
   });
-  return {.operations = std::uint64_t{clients} * peer.commits * kBatch, .elapsed_ns = elapsed_ns};
 }
 
 void settle(rocksdb::DB& database, rocksdb::ColumnFamilyHandle* family) {
@@ -177,35 +265,48 @@ struct Table {
   const Dataset& dataset;
 };
 
-// Writes places [0, count), shared among the clients. Returns the time.
-std::uint64_t write_all(const PeerOptions& peer, const Table& table, std::uint64_t count, std::uint32_t version,
-                        const NumberAt& number_at) {
-  const std::uint32_t clients = peer.clients == 0 ? 32 : peer.clients;
+// Writes places [0, count), shared among the clients.
+Outcome write_all(const PeerOptions& peer, const Table& table, std::uint64_t count, std::uint32_t version,
+                  const NumberAt& number_at) {
+  const Course course = course_of(peer, 32, kBatch);
   rocksdb::WriteOptions write;
   write.sync = peer.sync;
-  return timed(clients, [&](std::uint32_t client) {
-    std::uint64_t place = count * client / clients;
-    const std::uint64_t end = count * (client + 1) / clients;
+  return run_clients(course, [&](Client& client) {
+    std::uint64_t place = count * client.number() / course.clients;
+    const std::uint64_t end = count * (client.number() + 1) / course.clients;
     std::string key(table.dataset.key_size(), '\0');
     std::string value(table.dataset.value_size(), '\0');
     rocksdb::WriteBatch batch;
-    while (place < end) {
+    const auto commit = [&] { require(table.database.Write(write, &batch), "write"); };
+    bool goes_on = true;
+    while (goes_on && place < end) {
       batch.Clear();
-      for (std::uint32_t at = 0; at < kBatch && place < end; ++at, ++place) {
+      std::uint32_t operations = 0;
+      for (; operations < kBatch && place < end; ++operations, ++place) {
         const std::uint32_t number = number_at(place);
         table.dataset.fill_key(number, key.data());
         table.dataset.fill_value(0, number, version, value.data());
         require(batch.Put(table.family, key, value), "put");
       }
-      require(table.database.Write(write, &batch), "write");
+      goes_on = client.call(operations, commit);
     }
   });
 }
 
-std::uint64_t timed_settle(const Table& table) {
+// For the data that a workload needs before it begins.
+PeerOptions unhurried(PeerOptions peer) {
+  peer.rate = {};
+  peer.seconds = 0;
+  return peer;
+}
+
+// The time includes everything that is still to be flushed and compacted.
+Outcome settled(const Table& table, Outcome outcome, std::uint64_t written_before) {
   const std::uint64_t start_ns = now_ns();
   settle(table.database, table.family);
-  return now_ns() - start_ns;
+  outcome.elapsed_ns += now_ns() - start_ns;
+  outcome.written_bytes = read_process_counters().written_bytes - written_before;
+  return outcome;
 }
 
 Outcome run_fillrandom(const PeerOptions& peer) {
@@ -215,12 +316,9 @@ Outcome run_fillrandom(const PeerOptions& peer) {
   open_fresh(peer, 1, opened);
   const Table table{*opened.database, opened.families.front(), dataset};
   const std::uint64_t written_before = read_process_counters().written_bytes;
-  const std::uint64_t write_ns = write_all(
+  const Outcome written = write_all(
       peer, table, peer.keys, 0, [&](std::uint64_t place) { return permutation.at(static_cast<std::uint32_t>(place)); });
-  const std::uint64_t settle_ns = timed_settle(table);
-  return {.operations = peer.keys,
-          .elapsed_ns = write_ns + settle_ns,
-          .written_bytes = read_process_counters().written_bytes - written_before};
+  return settled(table, written, written_before);
 }
 
 // Fills first, without the clock; then as many random overwrites as `operations`.
@@ -230,41 +328,35 @@ Outcome run_overwrite(const PeerOptions& peer) {
   Closer opened;
   open_fresh(peer, 1, opened);
   const Table table{*opened.database, opened.families.front(), dataset};
-  write_all(peer, table, peer.keys, 0, [&](std::uint64_t place) { return permutation.at(static_cast<std::uint32_t>(place)); });
-  timed_settle(table);
+  write_all(unhurried(peer), table, peer.keys, 0,
+            [&](std::uint64_t place) { return permutation.at(static_cast<std::uint32_t>(place)); });
+  settle(*opened.database, table.family);
   const std::uint64_t written_before = read_process_counters().written_bytes;
-  const std::uint64_t write_ns = write_all(peer, table, peer.operations, 1, [&](std::uint64_t place) {
+  const Outcome written = write_all(peer, table, peer.operations, 1, [&](std::uint64_t place) {
     return static_cast<std::uint32_t>(mix_bits(place ^ (peer.seed << 40U)) % peer.keys);
   });
-  const std::uint64_t settle_ns = timed_settle(table);
-  return {.operations = peer.operations,
-          .elapsed_ns = write_ns + settle_ns,
-          .written_bytes = read_process_counters().written_bytes - written_before};
+  return settled(table, written, written_before);
 }
 
-// Runs `step(client, random)` on every thread for so many seconds.
-Outcome repeat(const PeerOptions& peer, std::uint32_t clients, const std::function<void(std::uint32_t, base::Random&)>& step) {
-  std::atomic<std::uint64_t> operations{0};
-  const std::uint64_t end_ns = now_ns() + static_cast<std::uint64_t>(peer.seconds * 1e9);
-  const std::uint64_t elapsed_ns = timed(clients, [&](std::uint32_t client) {
-    base::Random random(mix_bits(peer.seed + client));
-    std::uint64_t done = 0;
-    for (; now_ns() < end_ns; ++done) {
-      step(client, random);
+// Runs `step(random)` on every thread until the time is over: 4 s if nothing is said.
+Outcome repeat(const PeerOptions& peer, std::uint32_t own_clients, const std::function<void(base::Random&)>& step) {
+  constexpr double kOwnSeconds = 4;
+  Course course = course_of(peer, own_clients, 1);
+  course.seconds = peer.seconds == 0 ? kOwnSeconds : peer.seconds;
+  return run_clients(course, [&](Client& client) {
+    base::Random random(mix_bits(peer.seed + client.number()));
+    while (client.call(1, [&] { step(random); })) {
     }
-    operations += done;
   });
-  return {.operations = operations, .elapsed_ns = elapsed_ns};
 }
 
 Outcome run_commit(const PeerOptions& peer) {
   const Dataset dataset(16, 100, peer.seed);
-  const std::uint32_t clients = peer.clients == 0 ? 1 : peer.clients;
   Closer opened;
   open_fresh(peer, 1, opened);
   rocksdb::WriteOptions write;
   write.sync = peer.sync;
-  return repeat(peer, clients, [&](std::uint32_t, base::Random& random) {
+  return repeat(peer, 1, [&](base::Random& random) {
     const auto number = static_cast<std::uint32_t>(random.below(peer.keys));
     std::string key(dataset.key_size(), '\0');
     std::string value(dataset.value_size(), '\0');
@@ -296,16 +388,15 @@ Outcome run_readrandom(const PeerOptions& peer) {
   const Table table{*opened.database, opened.families.back(), dataset};
   std::string value;
   if (!opened.database->Get({}, filled_mark, &value).ok()) {
-    write_all(peer, table, peer.keys, 0, [](std::uint64_t place) { return static_cast<std::uint32_t>(place); });
-    timed_settle(table);
+    write_all(unhurried(peer), table, peer.keys, 0, [](std::uint64_t place) { return static_cast<std::uint32_t>(place); });
+    settle(*opened.database, table.family);
     require(opened.database->Put({}, filled_mark, "1"), "marking the database as filled");
   }
   const std::unique_ptr<rocksdb::Iterator> warm(opened.database->NewIterator({}, table.family));
   for (warm->SeekToFirst(); warm->Valid(); warm->Next()) {
   }
   require(warm->status(), "warming the cache");
-  const std::uint32_t clients = peer.clients == 0 ? 2 : peer.clients;
-  return repeat(peer, clients, [&](std::uint32_t, base::Random& random) {
+  return repeat(peer, 2, [&](base::Random& random) {
     const auto number = static_cast<std::uint32_t>(random.below(peer.keys));
     char key[16];
     dataset.fill_key(number, key);
@@ -324,22 +415,36 @@ constexpr std::pair<const char*, Workload> kWorkloads[] = {{"manifold", run_mani
                                                            {"commit", run_commit},
                                                            {"readrandom", run_readrandom}};
 
+// As penstock-bench writes them.
+std::string latency_json(const base::Histogram& latency) {
+  std::string percentiles;
+  for (const double percent : {50.0, 90.0, 99.0, 99.9, 99.99}) {
+    percentiles += fmt::format("{}\"{:.6f}\": {}", percentiles.empty() ? "" : ", ", percent, latency.percentile_ns(percent));
+  }
+  return fmt::format("{{\"min\": {}, \"max\": {}, \"mean\": {:.0f}, \"N\": {}, \"percentile\": {{{}}}}}", latency.min_ns(),
+                     latency.max_ns(), latency.mean_ns(), latency.count(), percentiles);
+}
+
 void run(const PeerOptions& peer) {
   const auto* const workload = std::ranges::find(kWorkloads, peer.workload, &std::pair<const char*, Workload>::first);
   const Outcome outcome = workload->second(peer);
   const double seconds = static_cast<double>(outcome.elapsed_ns) / 1e9;
   fmt::print(
       "{{\"workload\": \"{}\", \"sync\": {}, \"operations\": {}, \"elapsed_ns\": {}, \"written_bytes\": {}, "
-      "\"ops_per_second\": {:.0f}}}\n",
+      "\"ops_per_second\": {:.0f}, \"rate_ops\": {}, \"behind_ns\": {}, \"lat_ns\": {}}}\n",
       peer.workload, peer.sync, outcome.operations, outcome.elapsed_ns, outcome.written_bytes,
-      static_cast<double>(outcome.operations) / seconds);
+      static_cast<double>(outcome.operations) / seconds, peer.rate.ops_per_second, outcome.behind_ns,
+      latency_json(outcome.latency));
 }
 
 }  // namespace
 }  // namespace penstock::bench
 
 int main(int argument_count, char** arguments) {
+  using penstock::bench::RateProcess;
   penstock::bench::PeerOptions peer;
+  const std::vector<std::pair<std::string, RateProcess>> processes = {{"linear", RateProcess::kLinear},
+                                                                      {"poisson", RateProcess::kPoisson}};
   CLI::App app("Runs a workload of penstock-bench on RocksDB.", "rocksdb_peer");
   app.add_option("WORKLOAD", peer.workload, "manifold, fillrandom, overwrite, commit or readrandom")
       ->required()
@@ -351,7 +456,12 @@ int main(int argument_count, char** arguments) {
   app.add_option("--commits", peer.commits, "manifold: commits per thread");
   app.add_option("--keys", peer.keys, "Keys of the data set, but for manifold");
   app.add_option("--operations", peer.operations, "overwrite: how many");
-  app.add_option("--seconds", peer.seconds, "commit, readrandom: how long");
+  app.add_option("--seconds", peer.seconds,
+                 "How long; manifold writes its keys again and again until then (default: commit, readrandom 4; else no limit)");
+  app.add_option("--rate-ops", peer.rate.ops_per_second,
+                 "Operations per second wanted, all threads together; latency then counts from when a call was to begin");
+  app.add_option("--rate-process", peer.rate.process, "linear or poisson")
+      ->transform(CLI::CheckedTransformer(processes));
   app.add_option("--memory", peer.memory,
                  "Bytes of memory_limit on the other side; memtables get two fifths (0: RocksDB's default)");
   app.add_option("--seed", peer.seed, "Of the data");
