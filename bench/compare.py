@@ -4,8 +4,9 @@
   bench/compare.py [workload ...] [--rounds N] [--build build/release] [--dir DIR] [--sync 0|1] [--json FILE]
 
 Workloads: manifold, fillrandom, overwrite, commit, readrandom, scan, recovery (Penstock alone), manifold_half; default: manifold, fillrandom,
-recovery. manifold_half measures latency at a fixed rate: the peak of each by three rounds of manifold, then each at half of its own peak and
-both at half of RocksDB's, 30 minutes a round (--seconds for less). --rate-ops N: both at that rate and nothing else.
+recovery. manifold_half measures latency at a fixed rate: first the peak of each, then each at half of its own and both at half of RocksDB's, 30
+minutes a round (--seconds for less). Peaks are medians of three: without --peak of the same job for 30 s without a rate, flushes and all; with
+--peak burst of manifold, which ends before they matter. --rate-ops N: both at that rate and nothing else.
 Rounds are interleaved, ours and theirs in turn and with the first one changing, so that a busy disk or neighbour meets both. Prints
 medians, the spread (least and most) and the ratios of medians. Databases are made in DIR/ours and DIR/<peer> and stay there; every
 program removes only a database of its own.
@@ -48,9 +49,10 @@ RATIOS = {
     "scan": [("scan-on-shard", "lmdb"), ("scan-threads", "lmdb")],
 }
 WITH_BYTES = ("fillrandom", "overwrite")
-# manifold_half: commits per client before it begins with its keys again, as in the job file; rounds of manifold that find the peaks.
+# manifold_half: commits per client before it begins with its keys again, as in the job file; how the peaks are found.
 HALF_COMMITS = 1000
 PEAK_ROUNDS = 3
+PEAK_SECONDS = 30
 PERCENTILES = {"p50": "50.000000", "p99": "99.000000", "p99.9": "99.900000", "p99.99": "99.990000"}
 
 
@@ -128,29 +130,35 @@ def latency_figures(result, latency):
     return {**figures, "max": latency["max"] / 1e6, "ops/s": result["ops_per_second"], "behind": result["behind_ns"] / 1e6}
 
 
-def half_of_ours(options, rate):
-    settings = [f"rate_ops={rate}"] + ([f"runtime={options.seconds}s"] if options.seconds else [])
-    job = run_jobs(options, "manifold_half", settings)[0]
-    return latency_figures({**job, **job["rate"]}, job["commit_lat_ns"])
-
-
-def half_of_rocksdb(options, rate):
-    result = run_peer(options, ["manifold", "--clients", 8, "--commits", HALF_COMMITS, "--seconds", options.seconds or 600,
-                                "--rate-ops", rate])
+def run_half(options, engine, rate, seconds):
+    """The figures of one run; rate 0: none."""
+    if engine == "penstock":
+        job = run_jobs(options, "manifold_half", [f"rate_ops={rate}", f"runtime={seconds}s"])[0]
+        return latency_figures({**job, "behind_ns": job.get("rate", {}).get("behind_ns", 0)}, job["commit_lat_ns"])
+    result = run_peer(options, ["manifold", "--clients", 8, "--commits", HALF_COMMITS, "--seconds", seconds, "--rate-ops", rate])
     return latency_figures(result, result["lat_ns"])
 
 
-def half_rates(options):
-    """[(row, what runs it, rate)]."""
-    if options.rate_ops:
-        return [("penstock", half_of_ours, options.rate_ops), ("rocksdb", half_of_rocksdb, options.rate_ops)]
-    peaks = {"manifold-cf": [], "rocksdb": []}
+def peaks(options):
+    """Operations per second of (ours, theirs)."""
+    rounds = []
     for _ in range(PEAK_ROUNDS):
-        for name, value in {**run_ours(options, "manifold"), **run_peers(options, "manifold")}.items():
-            peaks[name].append(value)
-    ours, theirs = (round(statistics.median(values) / 2) for values in peaks.values())
-    return [("penstock, half of its peak", half_of_ours, ours), ("rocksdb, half of its peak", half_of_rocksdb, theirs),
-            ("penstock, rocksdb's half", half_of_ours, theirs)]
+        if options.peak == "burst":
+            rounds.append((run_ours(options, "manifold")["manifold-cf"], run_peers(options, "manifold")["rocksdb"]))
+        else:
+            rounds.append([run_half(options, engine, 0, PEAK_SECONDS)["ops/s"] for engine in ("penstock", "rocksdb")])
+    ours, theirs = (statistics.median(values) for values in zip(*rounds))
+    print(f"manifold_half: peaks ({options.peak}): penstock {amount(ours)}, rocksdb {amount(theirs)} operations/s", file=sys.stderr)
+    return ours, theirs
+
+
+def half_rates(options):
+    """[(row, engine, rate)]."""
+    if options.rate_ops:
+        return [("penstock", "penstock", options.rate_ops), ("rocksdb", "rocksdb", options.rate_ops)]
+    ours, theirs = (round(peak / 2) for peak in peaks(options))
+    return [("penstock, half of its peak", "penstock", ours), ("rocksdb, half of its peak", "rocksdb", theirs),
+            ("penstock, rocksdb's half", "penstock", theirs)]
 
 
 def compare_half(options):
@@ -158,8 +166,8 @@ def compare_half(options):
     rows = half_rates(options)
     figures = {name: {"rate": rate} for name, _, rate in rows}
     for number in range(options.rounds):
-        for name, runner, rate in rows if number % 2 == 0 else rows[::-1]:
-            for figure, value in runner(options, rate).items():
+        for name, engine, rate in rows if number % 2 == 0 else rows[::-1]:
+            for figure, value in run_half(options, engine, rate, options.seconds).items():
                 figures[name].setdefault(figure, []).append(value)
         print(f"manifold_half: round {number + 1} of {options.rounds}", file=sys.stderr)
     return figures
@@ -214,7 +222,8 @@ def parse_options(arguments):
     parser.add_argument("--sync", type=int, choices=(0, 1), default=1, help="1: on stable storage; 0: handed to the kernel; both sides")
     parser.add_argument("--keys", type=int, default=0, help="instead of the job file's")
     parser.add_argument("--rate-ops", type=int, default=0, help="manifold_half: operations per second of both, instead of half of the peaks")
-    parser.add_argument("--seconds", type=int, default=0, help="manifold_half: of each run, instead of ten minutes")
+    parser.add_argument("--seconds", type=int, default=600, help="manifold_half: of each run")
+    parser.add_argument("--peak", choices=("steady", "burst"), default="steady", help="manifold_half: what is halved")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for penstock-bench")
     parser.add_argument("--json", type=pathlib.Path, help="write all figures there")
     options = parser.parse_args(arguments)

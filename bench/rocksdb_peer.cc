@@ -1,8 +1,8 @@
 // RocksDB doing what penstock-bench does in bench/jobs/: the other side of bench/compare.py.
 //
 // The same keys and values (tools/penstock-bench/dataset.h), threads, batches and durability; compression off. `fillrandom` and
-// `overwrite` end when everything is flushed and compacted; `readrandom` keeps its database for the next time. A rate means what
-// it means there (tools/penstock-bench/schedule.h). The last line is JSON, latencies in nanoseconds.
+// `overwrite` end when everything is flushed and compacted; `readrandom` keeps its database for the next time. A rate means
+// what it means there (tools/penstock-bench/schedule.h). The last line is JSON, latencies in nanoseconds.
 #include <fmt/format.h>
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
@@ -123,8 +123,7 @@ class Client {
   Client(const Course& course, std::uint32_t number)
       : number_(number),
         runtime_ns_(static_cast<std::uint64_t>(course.seconds * 1e9)),
-        pacer_(course.rate,
-               {.client = number, .clients = course.clients, .batch = course.batch, .seed = course.seed}) {}
+        pacer_(course.rate, {.client = number, .clients = course.clients, .batch = course.batch, .seed = course.seed}) {}
 
   std::uint32_t number() const { return number_; }
   void begin(std::uint64_t start_ns) {
@@ -140,7 +139,7 @@ class Client {
   bool call(std::uint32_t operations, Call call) {
     std::uint64_t at_ns = now_ns();
     for (; at_ns < end_ns_ && !pacer_.is_due(at_ns); at_ns = now_ns()) {
-      sleep_ns(std::min(pacer_.due_ns(), end_ns_) - at_ns);
+      sleep_ns(std::min(pacer_.wake_ns(), end_ns_) - at_ns);
     }
     if (at_ns >= end_ns_) {
       outcome_.behind_ns = pacer_.behind_ns(at_ns);
@@ -316,8 +315,8 @@ Outcome run_fillrandom(const PeerOptions& peer) {
   open_fresh(peer, 1, opened);
   const Table table{*opened.database, opened.families.front(), dataset};
   const std::uint64_t written_before = read_process_counters().written_bytes;
-  const Outcome written = write_all(
-      peer, table, peer.keys, 0, [&](std::uint64_t place) { return permutation.at(static_cast<std::uint32_t>(place)); });
+  const Outcome written = write_all(peer, table, peer.keys, 0,
+                                    [&](std::uint64_t place) { return permutation.at(static_cast<std::uint32_t>(place)); });
   return settled(table, written, written_before);
 }
 
@@ -456,12 +455,12 @@ int main(int argument_count, char** arguments) {
   app.add_option("--commits", peer.commits, "manifold: commits per thread");
   app.add_option("--keys", peer.keys, "Keys of the data set, but for manifold");
   app.add_option("--operations", peer.operations, "overwrite: how many");
-  app.add_option("--seconds", peer.seconds,
-                 "How long; manifold writes its keys again and again until then (default: commit, readrandom 4; else no limit)");
+  app.add_option(
+      "--seconds", peer.seconds,
+      "How long; manifold writes its keys again and again until then (default: commit, readrandom 4; else no limit)");
   app.add_option("--rate-ops", peer.rate.ops_per_second,
                  "Operations per second wanted, all threads together; latency then counts from when a call was to begin");
-  app.add_option("--rate-process", peer.rate.process, "linear or poisson")
-      ->transform(CLI::CheckedTransformer(processes));
+  app.add_option("--rate-process", peer.rate.process, "linear or poisson")->transform(CLI::CheckedTransformer(processes));
   app.add_option("--memory", peer.memory,
                  "Bytes of memory_limit on the other side; memtables get two fifths (0: RocksDB's default)");
   app.add_option("--seed", peer.seed, "Of the data");

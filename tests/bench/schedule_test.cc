@@ -99,6 +99,7 @@ TEST(Pacer, ACallIsDueAHundredMicrosecondsEarlyAndNeverCountsFromTheFuture) {
   const std::uint64_t second_ns = kSecondNs + 10 * kMillisecondNs;
   EXPECT_EQ(pacer.due_ns(), second_ns);
   EXPECT_FALSE(pacer.is_due(second_ns - 100'001));
+  EXPECT_TRUE(pacer.is_due(pacer.wake_ns()));
   EXPECT_TRUE(pacer.is_due(second_ns - 100'000));
   EXPECT_EQ(pacer.take(second_ns - 40'000, 1), second_ns - 40'000);
 }

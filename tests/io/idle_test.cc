@@ -6,7 +6,6 @@
 #include <sys/time.h>
 
 #include <chrono>
-#include <cstdint>
 #include <cstdio>
 #include <string>
 #include <thread>

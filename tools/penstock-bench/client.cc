@@ -6,9 +6,9 @@
 
 namespace penstock::bench {
 
-std::uint64_t Run::nap_ns(std::uint64_t due_ns, std::uint64_t at_ns) const {
+std::uint64_t Run::nap_ns(std::uint64_t wake_ns, std::uint64_t at_ns) const {
   constexpr std::uint64_t kNapNsMax = 50'000'000;
-  const std::uint64_t end_ns = std::min({due_ns, deadline_ns.load(std::memory_order_relaxed), at_ns + kNapNsMax});
+  const std::uint64_t end_ns = std::min({wake_ns, deadline_ns.load(std::memory_order_relaxed), at_ns + kNapNsMax});
   return end_ns > at_ns ? end_ns - at_ns : 0;
 }
 
@@ -18,11 +18,12 @@ Pacer pacer_of(const Job& job, std::uint32_t client) {
 }
 
 Task<bool> sleep_until_due(const Run& run, const Pacer& pacer) {
+  sleep_precisely();
   for (std::uint64_t at_ns = now_ns(); !pacer.is_due(at_ns); at_ns = now_ns()) {
     if (run.should_stop(at_ns)) {
       co_return false;
     }
-    co_await reactor::Reactor::current()->sleep(run.nap_ns(pacer.due_ns(), at_ns));
+    co_await reactor::Reactor::current()->sleep(run.nap_ns(pacer.wake_ns(), at_ns));
   }
   co_return true;
 }

@@ -71,8 +71,8 @@ struct Run {
     return failed.load(std::memory_order_relaxed) || g_interrupted.load(std::memory_order_relaxed) ||
            at_ns >= deadline_ns.load(std::memory_order_relaxed);
   }
-  /// How long a client whose next call is due then may sleep before it asks should_stop() again.
-  std::uint64_t nap_ns(std::uint64_t due_ns, std::uint64_t at_ns) const;
+  /// How long a client that wants to be woken then may sleep before it asks should_stop() again.
+  std::uint64_t nap_ns(std::uint64_t wake_ns, std::uint64_t at_ns) const;
 
  private:
   std::once_flag numbers_made_;
@@ -91,11 +91,11 @@ bool wait_until_due(const Run& run, const Pacer& pacer, Wait wait) {
     if (run.should_stop(at_ns)) {
       return false;
     }
-    wait(run.nap_ns(pacer.due_ns(), at_ns));
+    wait(run.nap_ns(pacer.wake_ns(), at_ns));
   }
   return true;
 }
-/// The same for a coroutine, by the timers of its reactor.
+/// The same for a coroutine, by the timers of its reactor, whose thread sleeps precisely from then on.
 Task<bool> sleep_until_due(const Run& run, const Pacer& pacer);
 
 void write_from_thread(Run& run, std::uint32_t client, ClientResult& result);

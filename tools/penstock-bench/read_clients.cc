@@ -123,7 +123,7 @@ class SessionReader {
       while (!free_.empty() && result_.issued < limit_ && pacer_.is_due(now_ns_)) {
         ask();
       }
-      const std::uint64_t nap_ns = run_.nap_ns(pacer_.due_ns(), now_ns_);
+      const std::uint64_t nap_ns = run_.nap_ns(pacer_.wake_ns(), now_ns_);
       if (free_.empty() || !pacer_.is_paced()) {
         session_.wait(check);
       } else if (session_.pending() == 0) {
@@ -215,7 +215,7 @@ class ShardReader {
     std::uint64_t at_ns = now_ns();
     while (self->result_.issued < self->limit_ && !self->run_.should_stop(at_ns)) {
       std::uint32_t turn = 0;
-      for (; turn < kReadsPerTurn && self->pacer_.is_due(at_ns); ++turn) {
+      for (; turn < kReadsPerTurn && self->result_.issued < self->limit_ && self->pacer_.is_due(at_ns); ++turn) {
         const std::uint64_t start_ns = self->pacer_.take(at_ns, 1);
         const std::uint32_t number = self->numbers_[self->random_.below(self->numbers_.size())];
         self->run_.load.dataset.fill_key(number, self->key_.data());

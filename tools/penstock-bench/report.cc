@@ -103,10 +103,11 @@ double reached_ops(const JobResult& result) { return per_second(result.operation
 std::string rate_text(const JobResult& result) {
   const Rate& rate = result.job.rate;
   const double reached = reached_ops(result);
-  return fmt::format("  rate  : wanted={} ops/s ({}), reached={} ops/s ({:.1f}%), behind at the end={:.1f}ms\n",
-                     short_number(static_cast<double>(rate.ops_per_second)), rate_process_name(rate.process),
-                     short_number(reached), 100 * reached / static_cast<double>(rate.ops_per_second),
-                     static_cast<double>(result.behind_ns) / 1e6);
+  return fmt::format(
+      "  rate  : wanted={} ops/s ({}), reached={} ops/s ({:.1f}%), behind at the end={:.1f}ms; latency from when a call was "
+      "due\n",
+      short_number(static_cast<double>(rate.ops_per_second)), rate_process_name(rate.process), short_number(reached),
+      100 * reached / static_cast<double>(rate.ops_per_second), static_cast<double>(result.behind_ns) / 1e6);
 }
 
 std::string engine_text(const JobResult& result) {

@@ -59,6 +59,10 @@ class Pacer {
  public:
   /// A call that is to begin so soon begins now: sleeping is not worth it, and waiting awake would cost a core.
   static constexpr std::uint64_t kEarlyNsMax = 100'000;
+  /// A client that sleeps wants to be woken so much before: what a core takes to wake up (about this on a virtual machine) is
+  /// not the engine's. So a delay of up to this much may go unseen, and no more.
+  static constexpr std::uint64_t kWakeNs = 50'000;
+  static_assert(kWakeNs < kEarlyNsMax);
 
   Pacer(const Rate& rate, const Pace& pace);
 
@@ -66,6 +70,8 @@ class Pacer {
   void begin(std::uint64_t run_start_ns) noexcept { run_start_ns_ = run_start_ns; }
   /// When the next call is to begin; 0 without a rate.
   std::uint64_t due_ns() const noexcept { return schedule_.has_value() ? run_start_ns_ + schedule_->next_ns() : 0; }
+  /// With a rate: until when to sleep for it.
+  std::uint64_t wake_ns() const noexcept { return due_ns() - kWakeNs; }
   bool is_due(std::uint64_t at_ns) const noexcept { return due_ns() <= at_ns + kEarlyNsMax; }
   /// The next call, of so many operations, begins at `at_ns`. Returns from when on its latency counts.
   std::uint64_t take(std::uint64_t at_ns, std::uint32_t operations) noexcept;
