@@ -176,11 +176,11 @@ def compare_half(options):
 def half_report(figures):
     columns = [*PERCENTILES, "max"]
     lines = ["manifold_half: milliseconds from when a commit was to begin; medians of the rounds, of max (least, most) too",
-             f"  {'':<28} {'wanted/s':>9} {'reached/s':>9} {'behind':>8}" + "".join(f"{name:>9}" for name in columns)]
+             f"  {'':<28} {'wanted/s':>9} {'reached/s':>9} {'behind':>8}" + "".join(f"{name:>11}" for name in columns)]
     for name, row in figures.items():
         medians = {figure: statistics.median(values) for figure, values in row.items() if figure != "rate"}
         lines.append(f"  {name:<28} {amount(row['rate']):>9} {amount(medians['ops/s']):>9} {medians['behind']:>8.1f}" +
-                     "".join(f"{medians[figure]:>9.3f}" for figure in columns) + f" ({min(row['max']):.3f}, {max(row['max']):.3f})")
+                     "".join(f"{medians[figure]:>11.3f}" for figure in columns) + f" ({min(row['max']):.3f}, {max(row['max']):.3f})")
     return "\n".join(lines)
 
 
