@@ -16,6 +16,9 @@ constexpr std::uint64_t kSamples = 256;
 constexpr std::uint64_t kPaceEntries = 4096;
 /// A slice without a memtable, for its own sake.
 constexpr std::uint64_t kDrainedMin = 16 * 1024;
+/// On a full disk a pass carries an entry into the base for so many that it brings: each may need a leaf. Without any, deletes would
+/// free nothing.
+constexpr std::uint64_t kUrgentShare = 16;
 
 }  // namespace
 
@@ -69,7 +72,11 @@ Task<Result<MergePlan>> FamilyMerge::plan() {
                    .base_bytes_min = input_.gather_from_bytes,
                    .run_entries = run_entries};
   PENSTOCK_CO_TRY_RESULT(co_await sample(shape));
-  co_return plan_merge(shape);
+  MergePlan plan = plan_merge(shape);
+  if (input_.urgent) {
+    plan.slice_entries = std::min(plan.slice_entries, shape.entries / kUrgentShare);
+  }
+  co_return plan;
 }
 
 /// How long entries are, and how far apart: from some of them, evenly chosen, each with its successor.

@@ -192,7 +192,8 @@ Task<Status> Flusher::merge_family(Pass& pass, FamilyId family, bool is_written)
                      .moves = moves == pass.moves.end() ? nullptr : &moves->second,
                      .slice_begin = pass.slice_begins[family],
                      .gather_from_bytes = family < kFamilyIdUserMin ? ~std::uint64_t{0} : gather_from_bytes_,
-                     .drain = pass.input.drain_runs},
+                     .drain = pass.input.drain_runs,
+                     .urgent = pass.input.urgent},
                     pass.stats);
   PENSTOCK_CO_TRY(co_await merge.run());
   pass.runs.made += merge.counters().made;

@@ -193,6 +193,54 @@ TEST_F(FailingDisk, DeletesWorkOnAFullDiskAndMakeRoomForWrites) {
   reopen_and_check("after reopening");
 }
 
+// Small values under scattered keys: the flushes make runs, and a delete frees nothing before it is carried into the base.
+TEST_F(FailingDisk, DeletesInRunsMakeRoomOnAFullDiskToo) {
+  constexpr std::uint64_t kBatchOperations = 100;
+  boot({.gather_from_bytes = 0});
+  limit_disk(16_MiB);
+  Rows& model = model_["left"];
+  base::Random random(11);
+  const auto write = [&](bool is_put) {
+    Batch batch;
+    Rows puts;
+    for (std::uint64_t index = 0; index < kBatchOperations; ++index) {
+      if (is_put) {
+        const std::string key = std::to_string(random.next());
+        puts[key] = value_of(index, 150);
+        EXPECT_TRUE(batch.put(left_, key, puts[key]).is_ok());
+      } else if (index < model.size()) {
+        const auto place = std::next(model.begin(), static_cast<std::ptrdiff_t>(index));
+        puts[place->first];
+        EXPECT_TRUE(batch.remove(left_, place->first).is_ok());
+      }
+    }
+    const Status status = db_->commit(0, batch, Durability::kSync);
+    for (auto& [key, value] : puts) {
+      if (status.is_ok() && is_put) model[key] = value;
+      if (status.is_ok() && !is_put) model.erase(key);
+    }
+    return status;
+  };
+  Status full;
+  while (full.is_ok() && model.size() < 200'000) full = write(true);
+  ASSERT_TRUE(full.is(Code::kNoSpace)) << full.to_string();
+  const std::size_t most = model.size();
+  EXPECT_GT(db_->metrics().runs_made, 0U);
+  expect_model(left_, "full");
+  while (model.size() > most / 4) {
+    const Status removed = retry([&] { return write(false); });
+    ASSERT_TRUE(removed.is_ok()) << "with " << model.size() << " of " << most << " left: " << removed.to_string();
+  }
+  expect_model(left_, "after deleting");
+  while (model.size() < most / 2) {
+    const Status written = retry([&] { return write(true); });
+    ASSERT_TRUE(written.is_ok()) << "with " << model.size() << " of " << most << ": " << written.to_string();
+  }
+  expect_model(left_, "after writing again");
+  disk_.set_capacity(~0ULL);
+  reopen_and_check("after reopening");
+}
+
 TEST_F(FailingDisk, AFullDiskOpensAgainWithoutMoreSpaceOrSaysNoSpace) {
   boot();
   limit_disk(10_MiB);

@@ -86,6 +86,7 @@ SimDatabase::SimDatabase(reactor::SimDisk& disk, const SimDatabaseOptions& optio
   database.log_segment_bytes = 1_MiB;
   database.log_budget_bytes = 4_MiB;
   database.wal_sync = options.wal_sync;
+  database.gather_from_bytes = options.gather_from_bytes;
   core_ = std::make_unique<detail::DatabaseCore>(runtime_, kDirectory, database);
 }
 

@@ -35,6 +35,7 @@ struct SimDatabaseOptions {
   std::uint32_t reactors = 2;
   std::uint64_t memory_limit = 8_MiB;
   WalSync wal_sync = WalSync::kAuto;
+  std::uint64_t gather_from_bytes = 4_MiB;
 };
 
 class SimDatabase {
