@@ -110,7 +110,7 @@ void fill(CommitCall& call, DatabaseCore& core, const Batch::ShardPart& part, co
 }
 
 /// Errors that need no shard to be found.
-Status check_commit(const Batch& batch, const CommitOptions& options, const DatabaseCore& core) {
+Status check_commit(const Batch& batch, const DatabaseCore& core) {
   if (batch.empty()) {
     return Status(Code::kInvalidArgument);
   }
@@ -155,7 +155,7 @@ Future<CommitResult> refuse_commit(Status status, Batch batch, bool keep) {
 }
 
 Future<CommitResult> submit_commit(DatabaseCore& core, Batch batch, const CommitOptions& options, bool may_block) {
-  if (const Status status = check_commit(batch, options, core); !status.is_ok()) {
+  if (const Status status = check_commit(batch, core); !status.is_ok()) {
     return refuse_commit(status, std::move(batch), false);
   }
   if (batch.shard_count() > 1) {
@@ -171,7 +171,7 @@ Future<CommitResult> submit_commit(DatabaseCore& core, Batch batch, const Commit
 
 Future<Status> submit_single(DatabaseCore& core, Batch batch, Status filled, const CommitOptions& options) {
   if (filled.is_ok()) {
-    filled = check_commit(batch, options, core);
+    filled = check_commit(batch, core);
   }
   if (!filled.is_ok()) {
     return ready_future(filled);
@@ -451,7 +451,7 @@ Future<CommitResult> Database::try_commit(Batch batch, const CommitOptions& opti
 }
 
 Future<CommitResult> Database::write_each(Batch batch, const CommitOptions& options) {
-  if (const Status status = check_commit(batch, options, *core_); !status.is_ok()) {
+  if (const Status status = check_commit(batch, *core_); !status.is_ok()) {
     return refuse_commit(status, std::move(batch), false);
   }
   // One more than the parts: the last to end, this function included, answers.

@@ -143,25 +143,27 @@ wal::Log* ShardEngine::log_of(const btree::AppliedPosition& applied) const noexc
   return applied.epoch == part_.settings().epoch ? &part_.log() : nullptr;
 }
 
-/// On a full disk: cleans zones, and makes both superblocks reach the same pages, so that the next try has what only the older
-/// one kept.
+/// On a full disk: cleans zones, carries deletes out of runs, and makes both superblocks reach the same pages, so that the next
+/// try has what only the older one kept.
 Task<> ShardEngine::make_room() {
   if (room_was_made_) {
     co_return;
   }
   const std::uint64_t free_before = store_->space().free_bytes;
-  flush::PassInput input{.memtable = nullptr, .applied = superblock().applied, .urgent = true};
-  Status status;
-  for (const bool confirm_only : {true, false, true}) {
-    if (status.is_ok()) {
-      input.confirm_only = confirm_only;
-      status = co_await flusher_->run(input, log_of(input.applied));
+  const btree::AppliedPosition applied = superblock().applied;
+  const flush::PassInput confirm{.applied = applied, .urgent = true, .confirm_only = true};
+  const flush::PassInput clean{.applied = applied, .urgent = true};
+  const flush::PassInput drain{.applied = applied, .urgent = true, .drain_runs = true};
+  for (const flush::PassInput& input : {confirm, clean, confirm, drain, confirm}) {
+    if (input.drain_runs && !flusher_->has_runs()) {
+      break;
     }
-    if (status.is_ok()) {
-      on_published_pass(false, 0, reactor_.now_ns());
+    if (const Status status = co_await flusher_->run(input, log_of(applied)); !status.is_ok()) {
+      break;
     }
+    on_published_pass(false, 0, reactor_.now_ns());
   }
-  room_was_made_ = store_->space().free_bytes <= free_before;
+  room_was_made_ = store_->space().free_bytes <= free_before && !flusher_->has_runs();
 }
 
 /// What a superblock without a new generation has applied: everything, if nothing waits in memory, else what the last one had.

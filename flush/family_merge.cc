@@ -16,9 +16,6 @@ constexpr std::uint64_t kSamples = 256;
 constexpr std::uint64_t kPaceEntries = 4096;
 /// A slice without a memtable, for its own sake.
 constexpr std::uint64_t kDrainedMin = 16 * 1024;
-/// On a full disk a pass carries an entry into the base for so many that it brings: each may need a leaf. Without any, deletes would
-/// free nothing.
-constexpr std::uint64_t kUrgentShare = 16;
 
 }  // namespace
 
@@ -60,7 +57,7 @@ Task<Result<MergePlan>> FamilyMerge::plan() {
     MergePlan plan;
     if (!trees_.runs.empty()) {
       plan.way = MergePlan::Way::kNewestRun;
-      plan.slice_entries = input_.drain ? std::max(held / kRunsWanted, kDrainedMin) : 0;
+      plan.slice_entries = input_.drain ? std::min(std::max(held / kRunsWanted, kDrainedMin), input_.slice_entries_max) : 0;
     }
     co_return plan;
   }
@@ -73,9 +70,7 @@ Task<Result<MergePlan>> FamilyMerge::plan() {
                    .run_entries = run_entries};
   PENSTOCK_CO_TRY_RESULT(co_await sample(shape));
   MergePlan plan = plan_merge(shape);
-  if (input_.urgent) {
-    plan.slice_entries = std::min(plan.slice_entries, shape.entries / kUrgentShare);
-  }
+  plan.slice_entries = std::min(plan.slice_entries, input_.slice_entries_max);
   co_return plan;
 }
 

@@ -29,7 +29,7 @@ class FamilyMerge {
     std::string slice_begin;                       ///< Where the last slice ended.
     std::uint64_t gather_from_bytes = 0;           ///< A base smaller than this gets everything directly. ~0: never runs.
     bool drain = false;                            ///< Without a memtable: a slice of the runs.
-    bool urgent = false;                           ///< The disk is full: what is carried into the base must need little room.
+    std::uint64_t slice_entries_max = ~std::uint64_t{0};
   };
   FamilyMerge(btree::PageStore& store, FamilyId family, btree::FamilyTrees trees, Input input, btree::MergeStats& stats)
       : store_(store), family_(family), trees_(std::move(trees)), input_(std::move(input)), stats_(stats) {}

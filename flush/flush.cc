@@ -16,6 +16,7 @@ namespace {
 constexpr std::size_t kZonesMovedMax = 64;
 /// Room for the roots tree and the path to it.
 constexpr std::uint64_t kPassBlocksMin = 64;
+constexpr std::uint64_t kSliceEntriesMin = 64;
 
 }  // namespace
 
@@ -87,7 +88,19 @@ Task<Status> Flusher::run(PassInput input, wal::Log* log) {
       counters_.entries += input.memtable->entry_count();
     }
   }
+  if (!input.confirm_only) {
+    adapt_slices(status);
+  }
   co_return status;
+}
+
+void Flusher::adapt_slices(Status status) noexcept {
+  const std::uint64_t held = run_holdings().entries;
+  if (status.is(Code::kNoSpace)) {
+    slice_entries_max_ = std::min(slice_entries_max_, held) / 4;
+  } else if (status.is_ok() && slice_entries_max_ <= held) {
+    slice_entries_max_ = std::max(slice_entries_max_ * 2, kSliceEntriesMin);
+  }
 }
 
 Task<Status> Flusher::run_pass(PassInput input, wal::Log* log) {
@@ -193,7 +206,7 @@ Task<Status> Flusher::merge_family(Pass& pass, FamilyId family, bool is_written)
                      .slice_begin = pass.slice_begins[family],
                      .gather_from_bytes = family < kFamilyIdUserMin ? ~std::uint64_t{0} : gather_from_bytes_,
                      .drain = pass.input.drain_runs,
-                     .urgent = pass.input.urgent},
+                     .slice_entries_max = slice_entries_max_},
                     pass.stats);
   PENSTOCK_CO_TRY(co_await merge.run());
   pass.runs.made += merge.counters().made;

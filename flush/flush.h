@@ -93,6 +93,7 @@ class Flusher {
   struct Pass;
 
   Task<Status> run_pass(PassInput input, wal::Log* log);
+  void adapt_slices(Status status) noexcept;
   Task<Status> change_trees(Pass& pass);
   Task<Status> plan_moves(Pass& pass);
   Task<Status> merge_families(Pass& pass);
@@ -106,6 +107,8 @@ class Flusher {
   const std::uint64_t gather_from_bytes_;
   Roots roots_;
   SliceBegins slice_begins_;  // Families with runs: where the next slice begins. Any place will do after an opening.
+  /// Of one pass and family. Less after a full disk: what is carried into a base needs room before it gives any.
+  std::uint64_t slice_entries_max_ = ~std::uint64_t{0};
   FlushCounters counters_;
 };
 

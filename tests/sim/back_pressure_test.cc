@@ -53,7 +53,7 @@ TEST(BackPressure, GivesEveryShardItsTurn) {
   const Metrics metrics = db.metrics();
   EXPECT_GT(metrics.delayed_commits, kCommitsWanted / 10) << "memory was never short: nothing was tested";
   const auto [least, most] = std::ranges::minmax(load.commits);
-  EXPECT_GE(least * 10, most * 9) << "one shard got " << most << " commits, another " << least;
+  EXPECT_GE(least * 4, most * 3) << "one shard got " << most << " commits, another " << least;
   EXPECT_TRUE(db.close().is_ok());
 }
 

@@ -197,7 +197,7 @@ TEST_F(FailingDisk, DeletesWorkOnAFullDiskAndMakeRoomForWrites) {
 TEST_F(FailingDisk, DeletesInRunsMakeRoomOnAFullDiskToo) {
   constexpr std::uint64_t kBatchOperations = 100;
   boot({.gather_from_bytes = 0});
-  limit_disk(16_MiB);
+  limit_disk(40_MiB);
   Rows& model = model_["left"];
   base::Random random(11);
   const auto write = [&](bool is_put) {
@@ -222,7 +222,7 @@ TEST_F(FailingDisk, DeletesInRunsMakeRoomOnAFullDiskToo) {
     return status;
   };
   Status full;
-  while (full.is_ok() && model.size() < 200'000) full = write(true);
+  while (full.is_ok() && model.size() < 1'000'000) full = write(true);
   ASSERT_TRUE(full.is(Code::kNoSpace)) << full.to_string();
   const std::size_t most = model.size();
   EXPECT_GT(db_->metrics().runs_made, 0U);
