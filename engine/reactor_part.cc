@@ -10,9 +10,6 @@ namespace penstock::engine {
 
 namespace {
 
-/// Back-pressure begins at this share of the memtable limit.
-constexpr std::uint64_t kSoftPercent = 70;
-
 wal::SyncMode sync_mode_of(WalSync wal_sync) noexcept {
   switch (wal_sync) {
     case WalSync::kLinked:
@@ -48,17 +45,17 @@ ReactorPart::ReactorPart(reactor::Reactor& reactor, std::uint16_t index, const D
       settings_(settings),
       on_caught_up_(std::move(on_caught_up)),
       tasks_(reactor),
-      memtable_limit_(settings.memory_limit * settings.options.memtable_percent / 100 / settings.reactor_count),
+      gate_(settings.memory_limit * settings.options.memtable_percent / 100 / settings.reactor_count),
       admission_timer_(reactor, *this) {
   for (std::uint32_t shard = index; shard < settings.shard_count; shard += settings.reactor_count) {
     shards_.push_back(std::make_unique<detail::ShardEngine>(*this, static_cast<ShardId>(shard)));
   }
-  settings_.chunks->raise_limit(memtable_limit_);
+  settings_.chunks->raise_limit(gate_.limit_bytes());
 }
 
 ReactorPart::~ReactorPart() {
   shards_.clear();
-  settings_.chunks->lower_limit(memtable_limit_);
+  settings_.chunks->lower_limit(gate_.limit_bytes());
 }
 
 detail::ShardEngine& ReactorPart::shard(ShardId id) const {
@@ -184,36 +181,20 @@ void ReactorPart::drop_family(FamilyId family) {
   }
 }
 
-ReactorPart::MemoryVerdict ReactorPart::admit_memory(std::uint64_t bytes) {
-  if (memtable_bytes_ >= memtable_limit_) {
+MemoryGate::Verdict ReactorPart::admit_memory(std::uint64_t bytes) {
+  const MemoryGate::Verdict verdict = gate_.admit(bytes, memtable_bytes_, reactor_.now_ns());
+  if (verdict == MemoryGate::Verdict::kFull) {
     freeze_largest();
-    return MemoryVerdict::kFull;
+  } else if (verdict == MemoryGate::Verdict::kLater && !admission_timer_.is_armed()) {
+    admission_timer_.arm_at(gate_.next_ns());
   }
-  const std::uint64_t soft = memtable_limit_ / 100 * kSoftPercent;
-  if (memtable_bytes_ <= soft) {
-    next_admission_ns_ = 0;
-    return MemoryVerdict::kNow;
-  }
-  const std::uint64_t now = reactor_.now_ns();
-  if (now < next_admission_ns_) {
-    if (!admission_timer_.is_armed()) {
-      admission_timer_.arm_at(next_admission_ns_);
-    }
-    return MemoryVerdict::kLater;
-  }
-  // Debt d from 0 to 1; let in at flush rate x (1 - d) / d: above the rate of flushing while the debt is small, at it in the
-  // middle, towards nothing at the limit.
-  const double debt = static_cast<double>(memtable_bytes_ - soft) / static_cast<double>(memtable_limit_ - soft);
-  const double rate = static_cast<double>(flush_bytes_per_second_) * (1.0 - debt) / std::max(debt, 0.01);
-  const auto delay_ns = static_cast<std::uint64_t>(static_cast<double>(bytes) * 1e9 / std::max(rate, 1e5));
-  next_admission_ns_ = std::max(next_admission_ns_, now) + delay_ns;
-  return MemoryVerdict::kNow;
+  return verdict;
 }
 
 void ReactorPart::on_memtable_growth(std::uint64_t before, std::uint64_t after) {
   memtable_bytes_ += after - before;
   active_bytes_ += after - before;
-  if (active_bytes_ >= memtable_limit_ / 2) {
+  if (active_bytes_ >= gate_.limit_bytes() / 2) {
     freeze_largest();
   }
 }
@@ -224,14 +205,15 @@ void ReactorPart::freeze_largest() {
   (*largest)->freeze();
 }
 
-void ReactorPart::on_memtable_freed(std::uint64_t bytes, std::uint64_t duration_ns) {
-  PENSTOCK_ASSERT_GE(memtable_bytes_, bytes);
-  memtable_bytes_ -= bytes;
-  if (bytes > 1_MiB && duration_ns > 0) {  // Smaller ones say little about the rate.
-    const auto rate = static_cast<std::uint64_t>(static_cast<double>(bytes) * 1e9 / static_cast<double>(duration_ns));
-    flush_bytes_per_second_ = (3 * flush_bytes_per_second_ + rate) / 4;
+void ReactorPart::on_pass_begun(ShardId shard, std::uint64_t bytes) { gate_.on_pass_begun(shard, bytes, reactor_.now_ns()); }
+
+void ReactorPart::on_pass_ended(ShardId shard, std::uint64_t freed_bytes) {
+  PENSTOCK_ASSERT_GE(memtable_bytes_, freed_bytes);
+  memtable_bytes_ -= freed_bytes;
+  gate_.on_pass_ended(shard, freed_bytes > 0, reactor_.now_ns());
+  if (freed_bytes > 0) {
+    drain_waiting();
   }
-  drain_waiting();
 }
 
 void ReactorPart::drain_waiting() {

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "engine/family_state.h"
+#include "engine/memory_gate.h"
 #include "engine/shard_engine.h"
 #include "flush/flush.h"
 #include "penstock/metrics.h"
@@ -83,14 +84,15 @@ class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
   bool is_dropped(FamilyId family) const override { return family >= kFamilyIdUserMin && !families_.contains(family); }
 
   // --- memory and admission ---
-  enum class MemoryVerdict : std::uint8_t { kNow, kLater, kFull };
-  MemoryVerdict admit_memory(std::uint64_t bytes);
+  MemoryGate::Verdict admit_memory(std::uint64_t bytes);
   void on_memtable_growth(std::uint64_t before, std::uint64_t after);
-  void on_memtable_freed(std::uint64_t bytes, std::uint64_t duration_ns);
-  bool is_memory_short() const noexcept { return memtable_bytes_ >= memtable_limit_ / 2; }
+  /// A shard's pass is to free so much; it has ended, and did or did not.
+  void on_pass_begun(ShardId shard, std::uint64_t bytes);
+  void on_pass_ended(ShardId shard, std::uint64_t freed_bytes);
+  bool is_memory_short() const noexcept { return memtable_bytes_ >= gate_.limit_bytes() / 2; }
   std::uint64_t memtable_bytes() const noexcept { return memtable_bytes_; }
   /// What a shard that cannot flush may hold: with all of them stuck but one, that one still has half of the memory.
-  std::uint64_t stuck_share_bytes() const noexcept { return memtable_limit_ / 2 / shards_.size(); }
+  std::uint64_t stuck_share_bytes() const noexcept { return gate_.limit_bytes() / 2 / shards_.size(); }
   /// A commit of this shard waits now, behind all that wait already.
   void line_up(detail::ShardEngine& shard) { line_.push_back(&shard); }
   /// None of this shard waits any more.
@@ -137,11 +139,9 @@ class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
   bool closing_ = false;
   reactor::Fd held_lock_ = reactor::Fd::kNone;
 
-  std::uint64_t memtable_limit_;
+  MemoryGate gate_;
   std::uint64_t memtable_bytes_ = 0;
   std::uint64_t active_bytes_ = 0;  // Of memtable_bytes_, what is not frozen.
-  std::uint64_t flush_bytes_per_second_ = 200'000'000;
-  std::uint64_t next_admission_ns_ = 0;
   AdmissionTimer admission_timer_;
   std::deque<detail::ShardEngine*> line_;  // For each commit that waits its shard.
   bool draining_ = false;

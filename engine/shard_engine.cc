@@ -145,11 +145,11 @@ ShardEngine::Verdict ShardEngine::admit(const engine::CommitCall& call) {
     return {Admission::kRefused, flush_failure_.with_shard(id_)};
   }
   switch (part_.admit_memory(call.payload.size())) {
-    case engine::ReactorPart::MemoryVerdict::kNow:
+    case engine::MemoryGate::Verdict::kNow:
       return {Admission::kApplied, {}};
-    case engine::ReactorPart::MemoryVerdict::kLater:
+    case engine::MemoryGate::Verdict::kLater:
       break;
-    case engine::ReactorPart::MemoryVerdict::kFull:
+    case engine::MemoryGate::Verdict::kFull:
       // Waiting helps only while flushing works.
       if (!flush_failure_.is_ok()) {
         return {Admission::kRefused, flush_failure_.with_shard(id_)};

@@ -166,7 +166,7 @@ class ShardEngine {
   wal::Log* log_of(const btree::AppliedPosition& applied) const noexcept;
   Task<Status> wait_published(Sequence sequence);
   btree::AppliedPosition applied_now();
-  void on_published_pass(bool had_generation, std::uint64_t bytes, std::uint64_t began_ns);
+  void on_published_pass();
 
   engine::ReactorPart& part_;
   const ShardId id_;

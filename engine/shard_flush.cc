@@ -112,7 +112,6 @@ Task<> ShardEngine::run_flusher() {
 }
 
 Task<Status> ShardEngine::flush_once() {
-  const std::uint64_t began_ns = reactor_.now_ns();
   const std::shared_ptr<Generation> generation = frozen_.empty() ? nullptr : frozen_.front();
   const btree::AppliedPosition applied = generation != nullptr ? generation->applied : applied_now();
   if (generation != nullptr) {
@@ -123,15 +122,23 @@ Task<Status> ShardEngine::flush_once() {
                                .applied = applied,
                                .urgent = disk_full_,
                                .drain_runs = drains};
-  PENSTOCK_CO_TRY(co_await flusher_->run(input, log_of(applied)));
-  room_was_made_ = false;
-  std::uint64_t freed_bytes = 0;
   if (generation != nullptr) {
+    part_.on_pass_begun(id_, generation->memtable.memory_bytes());
+  }
+  const Status status = co_await flusher_->run(input, log_of(applied));
+  const bool is_published = status.is_ok();
+  if (generation != nullptr && is_published) {
     PENSTOCK_ASSERT(frozen_.front() == generation);
     frozen_.pop_front();  // Shard-I4.
-    freed_bytes = generation->memtable.memory_bytes();
   }
-  on_published_pass(generation != nullptr, freed_bytes, began_ns);
+  if (is_published) {
+    room_was_made_ = false;
+    on_published_pass();
+  }
+  if (generation != nullptr) {
+    part_.on_pass_ended(id_, is_published ? generation->memtable.memory_bytes() : 0);
+  }
+  PENSTOCK_CO_TRY(status);
   watch_rest(drains);
   const Status returned = co_await store_->return_free_zones();
   co_return returned.is(Code::kPoisoned) ? returned : Status::ok();  // Space that could not be given back is tried again later.
@@ -161,7 +168,7 @@ Task<> ShardEngine::make_room() {
     if (const Status status = co_await flusher_->run(input, log_of(applied)); !status.is_ok()) {
       break;
     }
-    on_published_pass(false, 0, reactor_.now_ns());
+    on_published_pass();
   }
   room_was_made_ = store_->space().free_bytes <= free_before && !flusher_->has_runs();
 }
@@ -188,7 +195,7 @@ Task<Status> ShardEngine::wait_published(Sequence sequence) {
   co_return Status::ok();
 }
 
-void ShardEngine::on_published_pass(bool had_generation, std::uint64_t bytes, std::uint64_t began_ns) {
+void ShardEngine::on_published_pass() {
   if (publications_wanted_ > 0) {
     --publications_wanted_;
   }
@@ -197,9 +204,6 @@ void ShardEngine::on_published_pass(bool had_generation, std::uint64_t bytes, st
   if (!caught_up_ && kept.epoch >= part_.settings().epoch) {
     caught_up_ = true;
     part_.on_shard_caught_up();
-  }
-  if (had_generation) {
-    part_.on_memtable_freed(bytes, reactor_.now_ns() - began_ns);
   }
 }
 

@@ -19,6 +19,15 @@ constexpr std::uint64_t kDrainedMin = 16 * 1024;
 
 }  // namespace
 
+RunCounters& RunCounters::operator+=(const RunCounters& other) noexcept {
+  made += other.made;
+  entries_in += other.entries_in;
+  entries_out += other.entries_out;
+  slices += other.slices;
+  joined += other.joined;
+  return *this;
+}
+
 Task<Status> FamilyMerge::run() {
   const Result<MergePlan> planned = co_await plan();
   if (!planned.has_value()) {
@@ -70,7 +79,12 @@ Task<Result<MergePlan>> FamilyMerge::plan() {
                    .run_entries = run_entries};
   PENSTOCK_CO_TRY_RESULT(co_await sample(shape));
   MergePlan plan = plan_merge(shape);
-  plan.slice_entries = std::min(plan.slice_entries, input_.slice_entries_max);
+  const bool is_room_short = input_.slice_entries_max != ~std::uint64_t{0};
+  if (plan.join_from.has_value() && is_room_short) {
+    plan.way = MergePlan::Way::kNewestRun;
+    plan.join_from.reset();
+  }
+  plan.slice_entries = plan.join_from.has_value() ? 0 : std::min(plan.slice_entries, input_.slice_entries_max);
   co_return plan;
 }
 
@@ -132,14 +146,48 @@ Task<Status> FamilyMerge::merge_slice(std::uint64_t entries, KeyRange& slice) {
 
 /// The slice held all that they had.
 Task<Status> FamilyMerge::drop_runs() {
-  for (const btree::Run& run : std::exchange(trees_.runs, {})) {
+  const std::vector<btree::Run> runs = std::exchange(trees_.runs, {});
+  co_return co_await free_runs(runs);
+}
+
+/// Their extents live on elsewhere.
+Task<Status> FamilyMerge::free_runs(std::span<const btree::Run> runs) {
+  for (const btree::Run& run : runs) {
     PENSTOCK_CO_TRY(co_await btree::free_tree(store_, run.root, family_, btree::ExtentsOfTree::kKeep));
   }
   co_return Status::ok();
 }
 
+/// kJoined of them become one.
+Task<Status> FamilyMerge::join_runs(std::size_t begin) {
+  const auto first = trees_.runs.begin() + static_cast<std::ptrdiff_t>(begin);
+  const std::vector<btree::Run> parts(first, first + kJoined);
+  std::uint64_t entries = 0;
+  for (const btree::Run& run : parts) {
+    entries += run.root.entries;
+  }
+  const auto filter = std::make_shared<btree::KeyFilter>(entries);
+  SliceSource everything(store_, parts, nullptr, family_, {}, ~std::uint64_t{0});
+  PENSTOCK_CO_TRY(co_await everything.start());
+  JoinSource source(everything, *filter);
+  const Result<btree::ChildPointer> root = co_await btree::merge(store_, {}, family_, source, stats_);
+  if (!root.has_value()) {
+    co_return root.error();
+  }
+  PENSTOCK_CO_TRY(co_await free_runs(parts));
+  trees_.runs.erase(first, first + kJoined);
+  trees_.runs.insert(trees_.runs.begin() + static_cast<std::ptrdiff_t>(begin), {.root = *root, .filter = filter});
+  counters_.joined += kJoined;
+  co_return Status::ok();
+}
+
 /// What is not in the slice goes to a run; what was in it leaves all runs.
 Task<Status> FamilyMerge::merge_runs(const MergePlan& plan, const KeyRange* slice) {
+  btree::ChildPointer joined;
+  if (plan.join_from.has_value()) {
+    PENSTOCK_CO_TRY(co_await join_runs(*plan.join_from));
+    joined = trees_.runs[*plan.join_from].root;
+  }
   std::vector<btree::Run> runs = std::exchange(trees_.runs, {});
   const bool has_memtable = input_.memtable != nullptr;
   if (has_memtable && plan.way == MergePlan::Way::kNewRun) {
@@ -149,7 +197,8 @@ Task<Status> FamilyMerge::merge_runs(const MergePlan& plan, const KeyRange* slic
   const std::uint64_t puts_before = stats_.puts;
   for (std::size_t index = 0; index < runs.size(); ++index) {
     const bool takes_memtable = has_memtable && index == 0;
-    if (takes_memtable || slice != nullptr || input_.moves != nullptr) {
+    const bool is_moved = input_.moves != nullptr && runs[index].root != joined;  // All pages of that one are new.
+    if (takes_memtable || slice != nullptr || is_moved) {
       RunSource source(takes_memtable ? input_.memtable : nullptr, family_, slice, runs[index].filter.get());
       WithMoves moved(source, input_.moves, slice);
       const Result<btree::ChildPointer> run = co_await btree::merge(store_, runs[index].root, family_, moved, stats_);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "btree/btree.h"
@@ -19,6 +20,9 @@ struct RunCounters {
   std::uint64_t entries_in = 0;   ///< That went into runs.
   std::uint64_t entries_out = 0;  ///< That went from runs into a base, or were covered by newer ones on the way.
   std::uint64_t slices = 0;       ///< Merged into a base.
+  std::uint64_t joined = 0;       ///< Runs that became parts of others.
+
+  RunCounters& operator+=(const RunCounters& other) noexcept;
 };
 
 class FamilyMerge {
@@ -47,8 +51,10 @@ class FamilyMerge {
   Task<Status> sample(MergeShape& shape);
   Task<Status> merge_base(btree::MergeSource& source);
   Task<Status> merge_slice(std::uint64_t entries, KeyRange& slice);
+  Task<Status> join_runs(std::size_t begin);
   Task<Status> merge_runs(const MergePlan& plan, const KeyRange* slice);
   Task<Status> drop_runs();
+  Task<Status> free_runs(std::span<const btree::Run> runs);
 
   btree::PageStore& store_;
   const FamilyId family_;

@@ -103,10 +103,7 @@ Task<Status> run_pass(House* house, const memtable::Memtable* memtable, bool dra
   PENSTOCK_CO_TRY(co_await store.publish(applied, btree::ChildPointer{}));
   house->trees = merge.trees();
   house->slice_begin = merge.slice_begin();
-  house->counters.made += merge.counters().made;
-  house->counters.slices += merge.counters().slices;
-  house->counters.entries_in += merge.counters().entries_in;
-  house->counters.entries_out += merge.counters().entries_out;
+  house->counters += merge.counters();
   co_return Status::ok();
 }
 
@@ -236,6 +233,23 @@ TEST_P(FamilyMerges, EqualAMapAfterEveryPass) {
   EXPECT_EQ(house.trees.base.entries, house.model.size());
   EXPECT_GT(house.counters.entries_out, 0U);
   EXPECT_GE(house.counters.entries_in, house.counters.entries_out);  // What is overwritten in a run is not carried on.
+}
+
+// Generations of a size of which so many wait until the slices have gone through all keys that one run each would be too many.
+TEST_P(FamilyMerges, JoinsRunsThatWouldBeTooMany) {
+  House house(GetParam());
+  for (int pass = 0; pass < 3; ++pass) {
+    write(house, 4000, false);
+  }
+  for (int pass = 0; pass < 60; ++pass) {
+    write(house, 40, house.random.one_in(8));
+    EXPECT_LE(house.trees.runs.size(), btree::kRunsMax);
+    if (pass % 4 == 0) {
+      verify(house);
+    }
+  }
+  EXPECT_GT(house.counters.joined, 0U);
+  verify(house);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, FamilyMerges, testing::Range(std::uint64_t{0}, std::uint64_t{12}));

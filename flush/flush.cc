@@ -134,10 +134,7 @@ Task<Status> Flusher::run_pass(PassInput input, wal::Log* log) {
   roots_ = std::move(pass.roots);  // Flush-I2: nothing suspends between the publication and this.
   slice_begins_ = std::move(pass.slice_begins);
   counters_.moved_bytes += pass.stats.bytes_moved;
-  counters_.runs.made += pass.runs.made;
-  counters_.runs.entries_in += pass.runs.entries_in;
-  counters_.runs.entries_out += pass.runs.entries_out;
-  counters_.runs.slices += pass.runs.slices;
+  counters_.runs += pass.runs;
   co_return Status::ok();
 }
 
@@ -209,10 +206,7 @@ Task<Status> Flusher::merge_family(Pass& pass, FamilyId family, bool is_written)
                      .slice_entries_max = slice_entries_max_},
                     pass.stats);
   PENSTOCK_CO_TRY(co_await merge.run());
-  pass.runs.made += merge.counters().made;
-  pass.runs.entries_in += merge.counters().entries_in;
-  pass.runs.entries_out += merge.counters().entries_out;
-  pass.runs.slices += merge.counters().slices;
+  pass.runs += merge.counters();
   if (merge.trees().runs.empty()) {
     pass.slice_begins.erase(family);
   } else {

@@ -216,6 +216,31 @@ Task<Status> SliceSource::load() {
   co_return Status::ok();
 }
 
+void JoinSource::load_entry() {
+  if (!runs_.valid()) {
+    return;
+  }
+  operation_ = runs_.current();
+  if (operation_.kind == Kind::kDelete) {
+    operation_.kind = Kind::kMark;
+  }
+  filter_.add(btree::KeyFilter::hash(operation_.key));
+}
+
+bool JoinSource::next() {
+  const bool is_there = runs_.next();
+  if (is_there) {
+    load_entry();
+  }
+  return is_there;
+}
+
+Task<Status> JoinSource::load() {
+  PENSTOCK_CO_TRY(co_await runs_.load());
+  load_entry();
+  co_return Status::ok();
+}
+
 ListSource::ListSource(std::vector<Item> items) : items_(std::move(items)) { load_item(); }
 
 void ListSource::load_item() {

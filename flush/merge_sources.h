@@ -132,6 +132,24 @@ class SliceSource final : public btree::MergeSource {
   btree::MergeOperation operation_;
 };
 
+/// For one run made of several: what a slice of everything yields, deletes as marks. `filter` gets the keys.
+class JoinSource final : public btree::MergeSource {
+ public:
+  JoinSource(SliceSource& runs, btree::KeyFilter& filter) noexcept : runs_(runs), filter_(filter) { load_entry(); }
+
+  bool valid() const override { return runs_.valid(); }
+  const btree::MergeOperation& current() const override { return operation_; }
+  bool next() override;
+  Task<Status> load() override;
+
+ private:
+  void load_entry();
+
+  SliceSource& runs_;
+  btree::KeyFilter& filter_;
+  btree::MergeOperation operation_;
+};
+
 /// Encoded operations in order.
 class ListSource final : public btree::MergeSource {
  public:

@@ -1,6 +1,7 @@
 #include "flush/run_plan.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "btree/btree.h"
 
@@ -13,6 +14,20 @@ constexpr double kLeafBytes = 0.85 * btree::kPageBlockBytes;
 constexpr double kEntryOverheadBytes = 12;
 /// What a run costs besides its pages: look-ups, and a pass that does two things.
 constexpr double kGainMin = 1.5;
+
+std::size_t smallest_neighbours(std::span<const std::uint64_t> run_entries) noexcept {
+  std::size_t best = 0;
+  std::uint64_t least = ~std::uint64_t{0};
+  for (std::size_t begin = 0; begin + kJoined <= run_entries.size(); ++begin) {
+    const auto some = run_entries.subspan(begin, kJoined);
+    const std::uint64_t entries = std::accumulate(some.begin(), some.end(), std::uint64_t{0});
+    if (entries < least) {
+      least = entries;
+      best = begin;
+    }
+  }
+  return best;
+}
 
 }  // namespace
 
@@ -39,8 +54,10 @@ MergePlan plan_merge(const MergeShape& shape) noexcept {
                  .run_entries_max = std::max(shape.entries, wanted / kRunsWanted)};
   if (!shape.run_entries.empty()) {
     const bool is_small = shape.run_entries.front() + shape.entries <= wanted / kRunsWanted;
-    if (is_small || shape.run_entries.size() == btree::kRunsMax) {
+    if (is_small) {
       plan.way = MergePlan::Way::kNewestRun;
+    } else if (shape.run_entries.size() == btree::kRunsMax) {
+      plan.join_from = smallest_neighbours(shape.run_entries);
     }
   }
   return plan;

@@ -8,7 +8,9 @@
 // and figures: docs/decisions/0007-runs.md.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 namespace penstock::flush {
@@ -17,6 +19,8 @@ namespace penstock::flush {
 inline constexpr double kGathered = 6;
 /// Runs that a look-up is to meet at most, as a rule.
 inline constexpr std::uint64_t kRunsWanted = 8;
+/// Neighbours that become one where there would be too many: small ones, made while the base was small.
+inline constexpr std::size_t kJoined = 4;
 
 struct MergeShape {
   std::uint64_t entries = 0;    ///< Of the memtable.
@@ -32,6 +36,8 @@ struct MergePlan {
   Way way = Way::kBase;
   std::uint64_t slice_entries = 0;    ///< To be carried from the runs into the base.
   std::uint64_t run_entries_max = 0;  ///< What a new run may grow to.
+  /// kJoined runs from this one on are to become one first; such a pass carries no slice.
+  std::optional<std::size_t> join_from = std::nullopt;
 };
 
 /// kBase only without runs: they would cover what is newer.

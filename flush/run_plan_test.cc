@@ -71,9 +71,14 @@ TEST(PlanMerge, JoinsWhatIsSmallWithTheNewestRun) {
 
 TEST(PlanMerge, NeverMakesMoreRunsThanARecordHolds) {
   MergeShape shape = far_apart();
-  const std::vector<std::uint64_t> runs(btree::kRunsMax, 100'000);
+  std::vector<std::uint64_t> runs(btree::kRunsMax, 100'000);
+  std::fill_n(runs.begin() + 5, kJoined, 1000);
   shape.run_entries = runs;
-  EXPECT_EQ(plan_merge(shape).way, Way::kNewestRun);
+  EXPECT_EQ(plan_merge(shape).way, Way::kNewRun);
+  EXPECT_EQ(plan_merge(shape).join_from, 5U);
+  runs.pop_back();
+  shape.run_entries = runs;
+  EXPECT_EQ(plan_merge(shape).join_from, std::nullopt);
 }
 
 // A run each pass, slices of all of them: how many there are in the long run, and how much is carried.
