@@ -2,9 +2,7 @@
 //
 // Invariants:
 //   Part-I1 memtable_bytes() is what the active and frozen memtables of its shards hold.
-//   Part-I2 Back-pressure is proportional: from 70 % of the limit on, commits are let in at a rate that falls with the debt, at
-//   100 %
-//           they wait for a flush to end. Nothing sleeps for a fixed time.
+//   Part-I2 Commits that have to wait for memory (memory_gate.h) are let in in the order in which they came, over all shards.
 // Thread: its reactor.
 #pragma once
 

@@ -235,21 +235,20 @@ TEST_P(FamilyMerges, EqualAMapAfterEveryPass) {
   EXPECT_GE(house.counters.entries_in, house.counters.entries_out);  // What is overwritten in a run is not carried on.
 }
 
-// Generations of a size of which so many wait until the slices have gone through all keys that one run each would be too many.
+// Generations of sizes of which so many wait until the slices have gone through all keys that one run each would be too many.
 TEST_P(FamilyMerges, JoinsRunsThatWouldBeTooMany) {
   House house(GetParam());
   for (int pass = 0; pass < 3; ++pass) {
     write(house, 4000, false);
   }
-  for (int pass = 0; pass < 60; ++pass) {
-    write(house, 40, house.random.one_in(8));
-    EXPECT_LE(house.trees.runs.size(), btree::kRunsMax);
-    if (pass % 4 == 0) {
-      verify(house);
+  for (std::uint64_t count = 80; count > 10; count -= count / 6) {
+    for (int pass = 0; pass < 20; ++pass) {
+      write(house, count, house.random.one_in(8));
+      EXPECT_LE(house.trees.runs.size(), btree::kRunsMax);
     }
+    verify(house);
   }
   EXPECT_GT(house.counters.joined, 0U);
-  verify(house);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, FamilyMerges, testing::Range(std::uint64_t{0}, std::uint64_t{12}));
