@@ -59,7 +59,7 @@ struct Tree {
   Tree() : disk(1), world(disk, {.seed = 1}) {
     PageStoreOptions options;
     options.directory = "/shard-0";
-    options.cache_bytes = 1_GiB;
+    options.budgets.cache_bytes = 1_GiB;
     PageStore::create(world.system(), options.directory, options.identity, 0).ignore("open tells");
     store = world.run(0, &Tree::open, this, options);
   }

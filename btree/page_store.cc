@@ -103,7 +103,7 @@ Task<> PageStore::abandon() { return impl_->abandon(); }
 Status PageStore::failure() const noexcept { return impl_->failure(); }
 
 std::vector<Address> PageStore::choose_zones_to_clean(bool urgent) const {
-  return impl_->map().choose_to_clean(impl_->options().space_use_target_percent, urgent);
+  return impl_->map().choose_to_clean(impl_->options().budgets.space_use_target_percent, urgent);
 }
 Task<Result<std::vector<PageStore::Candidate>>> PageStore::list_zone(Address zone) { return impl_->list_zone(zone); }
 void PageStore::set_evacuated(std::vector<Address> zones) { impl_->map().set_evacuated(zones); }
@@ -113,7 +113,7 @@ Task<Status> PageStore::return_free_zones() { return impl_->return_free_zones();
 SpaceStats PageStore::space() const noexcept { return impl_->space(); }
 const StoreCounters& PageStore::counters() const noexcept { return impl_->counters(); }
 std::vector<std::pair<Address, std::uint32_t>> PageStore::live_blocks_by_zone() const { return impl_->map().live_blocks(); }
-void PageStore::set_cache_bytes(std::uint64_t bytes) { impl_->set_cache_bytes(bytes); }
+void PageStore::change_budgets(const StoreBudgets& budgets) { impl_->change_budgets(budgets); }
 reactor::Reactor& PageStore::reactor() const noexcept { return impl_->reactor(); }
 
 // --- Impl ---
@@ -121,7 +121,7 @@ reactor::Reactor& PageStore::reactor() const noexcept { return impl_->reactor();
 PageStore::Impl::Impl(reactor::Reactor& reactor, PageStoreOptions options)
     : reactor_(reactor),
       options_(std::move(options)),
-      cache_(options_.cache_bytes),
+      cache_(options_.budgets.cache_bytes),
       writer_(reactor, files_, options_.run_bytes_max),
       super_buffer_(kSuperSlotBytes),
       prefetches_(reactor),

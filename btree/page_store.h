@@ -54,16 +54,21 @@ struct StoreIdentity {
   std::uint32_t incarnation = 0;
 };
 
+/// What may change while a store is open.
+struct StoreBudgets {
+  std::uint64_t cache_bytes = 64_MiB;
+  std::uint64_t write_bytes_in_flight_max = 256_KiB;  ///< The flush's.
+  std::uint32_t space_use_target_percent = 75;
+};
+
 struct PageStoreOptions {
   std::string directory;  ///< shard-<s>
   StoreIdentity identity;
   ShardId shard = 0;
-  std::uint64_t cache_bytes = 64_MiB;
+  StoreBudgets budgets;
   std::uint64_t file_bytes_max = 4_GiB;    ///< A multiple of 1 MiB, at most 4 GiB.
   std::uint64_t growth_bytes_min = 8_MiB;  ///< A file grows by at least this and by a quarter of the store, at most 256 MiB.
-  std::uint64_t write_bytes_in_flight_max = 256_KiB;  ///< The flush's budget.
-  std::uint32_t run_bytes_max = 128_KiB;              ///< Adjacent pages go out in writes of at most this.
-  std::uint32_t space_use_target_percent = 75;
+  std::uint32_t run_bytes_max = 128_KiB;   ///< Adjacent pages go out in writes of at most this.
 };
 
 struct SpaceStats {
@@ -223,7 +228,8 @@ class PageStore {
   const StoreCounters& counters() const noexcept;
   /// Live blocks by zone as the tables have them: (zone, live), for checks against a walk of the tree.
   std::vector<std::pair<Address, std::uint32_t>> live_blocks_by_zone() const;
-  void set_cache_bytes(std::uint64_t bytes);
+  /// From now on; what the cache has too much of goes at once.
+  void change_budgets(const StoreBudgets& budgets);
   reactor::Reactor& reactor() const noexcept;
 
  private:

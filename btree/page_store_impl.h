@@ -78,7 +78,10 @@ class PageStore::Impl {
   const ZoneMap& map() const noexcept { return map_; }
   SpaceStats space() const noexcept;
   const StoreCounters& counters() const noexcept;
-  void set_cache_bytes(std::uint64_t bytes) { cache_.set_bytes_max(bytes); }
+  void change_budgets(const StoreBudgets& budgets) {
+    options_.budgets = budgets;
+    cache_.set_bytes_max(budgets.cache_bytes);
+  }
 
  private:
   // Opening.

@@ -232,7 +232,7 @@ Task<Status> read_all_pages(PageStore* store, std::map<std::uint32_t, SlotValue>
 
 TEST(PageStore, APinKeepsItsPagesReadableAndItsEndFreesTheSpace) {
   StoreHarness harness(1);
-  harness.options().cache_bytes = 64_KiB;
+  harness.options().budgets.cache_bytes = 64_KiB;
   harness.script() = {.slots = 300, .rewrites = 1500, .extent_one_in = 10};
   harness.create();
   harness.open();

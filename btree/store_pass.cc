@@ -253,7 +253,7 @@ Status PageStore::Impl::pass_status() {
 }
 
 Task<Status> PageStore::Impl::throttle() {
-  co_await writer_.wait_below(options_.write_bytes_in_flight_max);
+  co_await writer_.wait_below(options_.budgets.write_bytes_in_flight_max);
   PENSTOCK_CO_TRY(pass_status());
   // Room for what is placed until the next call; no pass can say beforehand how much it writes.
   const Status reserved = co_await reserve(kBlocksBetweenThrottles, map_.may_use_reserve());

@@ -73,7 +73,7 @@ struct Forest {
     EXPECT_TRUE(PageStore::create(world.system(), "/shard-0", StoreIdentity{.uuid_high = 1, .uuid_low = 2}, 0).is_ok());
     options.directory = "/shard-0";
     options.identity = StoreIdentity{.uuid_high = 1, .uuid_low = 2};
-    options.cache_bytes = cache_bytes;
+    options.budgets.cache_bytes = cache_bytes;
     open();
   }
   ~Forest() { close(); }

@@ -73,7 +73,7 @@ class StoreHarness {
     options_.directory = "/shard-5";
     options_.identity = kTestIdentity;
     options_.shard = kTestShard;
-    options_.cache_bytes = 1_MiB;
+    options_.budgets.cache_bytes = 1_MiB;
     options_.file_bytes_max = 64_MiB;
     options_.growth_bytes_min = 4_MiB;
     boot();

@@ -6,6 +6,7 @@
 using penstock::Database;
 using penstock::Future;
 using penstock::Metrics;
+using penstock::OptionChanges;
 using penstock::Outcome;
 using penstock::RecoveryReport;
 using penstock::Result;
@@ -26,6 +27,14 @@ using VerifyAnswer = Outcome<VerifyReport>;
 
 Outcome<Future<Status>> begin_flush(penstock_database* database) {
   return capi::when_checked([](Database* target) { return target->flush(); }, capi::check(database, {}));
+}
+
+Outcome<Future<Outcome<bool>>> begin_change_options(penstock_database* database, const char* text) {
+  if (text == nullptr) {
+    return capi::refuse("the text of the options is NULL");
+  }
+  return capi::when_checked([](Database* target, const OptionChanges& changes) { return target->change_options(changes); },
+                            capi::check(database, {}), penstock::parse_option_changes(text));
 }
 
 Outcome<Future<VerifyAnswer>> begin_verify(penstock_database* database) {
@@ -126,6 +135,13 @@ penstock_code penstock_flush(penstock_database* database, penstock_failure** fai
   return capi::call([&] { return begin_flush(database); }, failure, capi::kStoreNothing);
 }
 penstock_future* penstock_flush_async(penstock_database* database) { return capi::wrap(begin_flush(database)); }
+
+penstock_code penstock_change_options(penstock_database* database, const char* text, penstock_failure** failure) {
+  return capi::call([&] { return begin_change_options(database, text); }, failure, capi::kStoreNothing);
+}
+penstock_future* penstock_change_options_async(penstock_database* database, const char* text) {
+  return capi::wrap(begin_change_options(database, text));
+}
 
 penstock_code penstock_recovery(const penstock_database* database, penstock_recovery_report* report,
                                 penstock_failure** failure) {

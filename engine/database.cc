@@ -506,6 +506,10 @@ void Database::post_call(ShardId shard, std::unique_ptr<ShardCall> call) {
   core_->part_of(shard).reactor().post(*posted);
 }
 
+Future<Outcome<bool>> Database::change_options(const OptionChanges& changes) {
+  return call_home<Outcome<bool>>(*core_, &DatabaseCore::change_options, changes);
+}
+
 // --- Looking at it ---
 
 std::uint32_t Database::shard_count() const noexcept { return core_->settings().shard_count; }

@@ -47,6 +47,10 @@ Task<Metrics> collect_part(ReactorPart* part, Metrics so_far) {
   part->collect(so_far);
   co_return so_far;
 }
+Task<Status> change_part(ReactorPart* part, DatabaseOptions options) {
+  part->change_options(options);
+  co_return Status::ok();
+}
 Task<Status> add_family_on(ReactorPart* part, std::shared_ptr<const FamilyState> family) {
   part->add_family(std::move(family));
   co_return Status::ok();
@@ -335,6 +339,33 @@ Task<Status> DatabaseCore::flush_all() {
     first = first.is_ok() ? status : first;
   }
   co_return first;
+}
+
+Task<Outcome<bool>> DatabaseCore::change_options(OptionChanges changes) {
+  co_await lock_ddl();
+  // The rest of the settings is read by other threads too: only what nobody else reads once the database is open is changed.
+  DatabaseOptions& options = settings_.options;
+  DatabaseOptions wanted = options;
+  wanted.log_budget_bytes = changes.log_budget_bytes.value_or(options.log_budget_bytes);
+  wanted.cache_percent = changes.cache_percent.value_or(options.cache_percent);
+  wanted.space_use_percent = changes.space_use_percent.value_or(options.space_use_percent);
+  wanted.flush_write_bytes = changes.flush_write_bytes.value_or(options.flush_write_bytes);
+  wanted.gather_from_bytes = changes.gather_from_bytes.value_or(options.gather_from_bytes);
+  Outcome<bool> checked = check_options(wanted);
+  if (!checked.has_value()) {
+    unlock_ddl();
+    co_return checked;
+  }
+  options.log_budget_bytes = wanted.log_budget_bytes;
+  options.cache_percent = wanted.cache_percent;
+  options.space_use_percent = wanted.space_use_percent;
+  options.flush_write_bytes = wanted.flush_write_bytes;
+  options.gather_from_bytes = wanted.gather_from_bytes;
+  for (const std::unique_ptr<ReactorPart>& part : parts_) {
+    co_await engine::run_on(part->reactor(), part->tasks(), &change_part, part.get(), wanted);
+  }
+  unlock_ddl();
+  co_return true;
 }
 
 Task<Metrics> DatabaseCore::collect_metrics() {

@@ -65,6 +65,7 @@ class DatabaseCore {
   Task<Outcome<bool>> rename_family(std::string from, std::string to);
   Task<Outcome<std::vector<FamilyInfo>>> list_families();
   Task<Status> flush_all();
+  Task<Outcome<bool>> change_options(OptionChanges changes);
   Task<Metrics> collect_metrics();
   Task<Outcome<VerifyReport>> verify();
 
@@ -76,7 +77,7 @@ class DatabaseCore {
   Task<Outcome<bool>> open_steps();
   Task<Outcome<bool>> lock_directory();
   Outcome<bool> find_or_create();
-  Outcome<bool> check_options() const;
+  Outcome<bool> check_options(const DatabaseOptions& options) const;
   Task<Outcome<bool>> open_stores();
   Task<Outcome<bool>> read_old_logs(OldLogs& old);
   Outcome<bool> plan_old_logs(OldLogs& old);

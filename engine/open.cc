@@ -117,7 +117,7 @@ Task<Outcome<bool>> DatabaseCore::open() {
   } while (false)
 
 Task<Outcome<bool>> DatabaseCore::open_steps() {
-  PENSTOCK_STEP(check_options());
+  PENSTOCK_STEP(check_options(settings_.options));
   Outcome<bool> locked = co_await lock_directory();
   PENSTOCK_STEP(std::move(locked));
   PENSTOCK_STEP(find_or_create());
@@ -141,8 +141,7 @@ Task<Outcome<bool>> DatabaseCore::open_steps() {
   co_return true;
 }
 
-Outcome<bool> DatabaseCore::check_options() const {
-  const DatabaseOptions& options = settings_.options;
+Outcome<bool> DatabaseCore::check_options(const DatabaseOptions& options) const {
   const auto show = [](std::uint64_t value) { return std::to_string(value); };
   if (settings_.directory.empty()) {
     return fail(Status(Code::kInvalidArgument), "the directory's name is empty");

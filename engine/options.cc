@@ -161,4 +161,20 @@ Outcome<RuntimeOptions> parse_runtime_options(std::string_view text, RuntimeOpti
   return options;
 }
 
+Outcome<OptionChanges> parse_option_changes(std::string_view text) {
+  OptionChanges changes;
+  const Setters setters = {
+      {"log_budget_bytes", [&](Bytes value) { return parse_size(value, changes.log_budget_bytes.emplace()); }},
+      {"cache_percent", [&](Bytes value) { return parse_count(value, changes.cache_percent.emplace()); }},
+      {"space_use_percent", [&](Bytes value) { return parse_count(value, changes.space_use_percent.emplace()); }},
+      {"flush_write_bytes", [&](Bytes value) { return parse_size(value, changes.flush_write_bytes.emplace()); }},
+      {"gather_from_bytes", [&](Bytes value) { return parse_size(value, changes.gather_from_bytes.emplace()); }},
+  };
+  Outcome<bool> parsed = parse_lines(text, setters);
+  if (!parsed.has_value()) {
+    return std::unexpected(std::move(parsed.error()));
+  }
+  return changes;
+}
+
 }  // namespace penstock

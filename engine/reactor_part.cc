@@ -34,6 +34,10 @@ std::uint64_t group_bytes_of(const DatabaseSettings& settings) noexcept {
 
 std::string log_directory(const DatabaseSettings& settings) { return settings.directory + "/log"; }
 
+std::uint64_t shard_cache_bytes(const DatabaseSettings& settings, const DatabaseOptions& options) {
+  return settings.memory_limit * options.cache_percent / 100 / settings.shard_count;
+}
+
 std::string shard_directory(const DatabaseSettings& settings, ShardId shard) {
   return settings.directory + "/shard-" + std::to_string(shard);
 }
@@ -153,6 +157,13 @@ Status ReactorPart::hold_lock(reactor::Fd lock) {
   PENSTOCK_TRY(reactor_.io().hold_file(lock));
   held_lock_ = lock;
   return Status::ok();
+}
+
+void ReactorPart::change_options(const DatabaseOptions& options) {
+  log_->set_budget(options.log_budget_bytes);
+  for (const std::unique_ptr<detail::ShardEngine>& shard : shards_) {
+    shard->change_options(options);
+  }
 }
 
 void ReactorPart::begin_closing() {

@@ -40,6 +40,8 @@ struct DatabaseSettings {
 };
 
 std::string log_directory(const DatabaseSettings& settings);
+/// A shard's part of the memory for pages.
+std::uint64_t shard_cache_bytes(const DatabaseSettings& settings, const DatabaseOptions& options);
 std::string shard_directory(const DatabaseSettings& settings, ShardId shard);
 
 class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
@@ -73,6 +75,8 @@ class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
   Task<Outcome<std::uint64_t>> replay(const std::vector<ReplayTarget>& targets, std::function<void(std::uint64_t)> progress);
   /// Keeps the database's LOCK taken until this reactor's last I/O has ended, even if the process is killed.
   Status hold_lock(reactor::Fd lock);
+  /// Takes over what may change while the database is open.
+  void change_options(const DatabaseOptions& options);
   /// Serves. `catch_up`: logs of earlier epochs are to be left behind, every shard publishes.
   void start(bool catch_up);
 
@@ -96,7 +100,8 @@ class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
   /// None of this shard waits any more.
   void leave_line(detail::ShardEngine& shard) { std::erase(line_, &shard); }
   bool has_waiting() const noexcept { return !line_.empty(); }
-  /// Tries those that wait again, in the order in which they came: a shard that is written more does not keep the others waiting.
+  /// Tries those that wait again, in the order in which they came: a shard that is written more does not keep the others
+  /// waiting.
   void drain_waiting();
   void note_delay(std::uint64_t duration_ns) noexcept;
   void on_shard_caught_up() { on_caught_up_(); }

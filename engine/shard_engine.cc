@@ -81,6 +81,13 @@ void ShardEngine::wait_or_refuse(engine::CommitCall& call) {
   part_.line_up(*this);
 }
 
+void ShardEngine::change_options(const DatabaseOptions& options) {
+  store_->change_budgets({.cache_bytes = engine::shard_cache_bytes(part_.settings(), options),
+                          .write_bytes_in_flight_max = options.flush_write_bytes,
+                          .space_use_target_percent = options.space_use_percent});
+  flusher_->set_gather_from_bytes(options.gather_from_bytes);
+}
+
 void ShardEngine::refuse_waiting() {
   part_.leave_line(*this);
   while (!waiting_.empty()) {

@@ -64,6 +64,7 @@ class ShardEngine {
   // --- serving ---
   void start(bool catch_up);  ///< Starts the flusher.
   void submit(engine::CommitCall& call);
+  void change_options(const DatabaseOptions& options);
   /// Tries the first of those that wait again. False: it goes on waiting.
   bool try_first_waiting();
   void refuse_waiting();  ///< Closing.
@@ -179,8 +180,8 @@ class ShardEngine {
   std::shared_ptr<Generation> active_;
   std::deque<std::shared_ptr<Generation>> frozen_;  // Oldest first.
   Sequence assigned_ = 0;                           // Last sequence given to an operation.
-  Sequence logged_ = 0;     // Last sequence in a record of the log, or of the end of recovery: what the next record continues.
-  Sequence unlogged_ = 0;   // Last sequence that is in no record.
+  Sequence logged_ = 0;    // Last sequence in a record of the log, or of the end of recovery: what the next record continues.
+  Sequence unlogged_ = 0;  // Last sequence that is in no record.
   Sequence published_ = 0;
   std::multiset<Sequence> readers_;  // Positions that walks in progress read at.
 

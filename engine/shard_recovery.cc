@@ -18,9 +18,9 @@ Task<Outcome<bool>> ShardEngine::open_store() {
                       .uuid_low = settings.identity.uuid_low,
                       .incarnation = settings.identity.incarnation};
   options.shard = id_;
-  options.cache_bytes = settings.memory_limit * settings.options.cache_percent / 100 / settings.shard_count;
-  options.write_bytes_in_flight_max = settings.options.flush_write_bytes;
-  options.space_use_target_percent = settings.options.space_use_percent;
+  options.budgets = {.cache_bytes = engine::shard_cache_bytes(settings, settings.options),
+                     .write_bytes_in_flight_max = settings.options.flush_write_bytes,
+                     .space_use_target_percent = settings.options.space_use_percent};
   Outcome<std::unique_ptr<btree::PageStore>> store = co_await btree::PageStore::open(reactor_, std::move(options));
   if (!store.has_value()) {
     co_return std::unexpected(std::move(store.error()));
@@ -100,8 +100,8 @@ Task<Status> ShardEngine::deal(const wal::Part& part, wal::Position end) {
   co_return Status::ok();
 }
 
-/// Shard-I6. What an opening could not know, as unlogged commits leave no trace in the log, is left out: where the last record before the
-/// applied position ended, and, for the first record of an epoch, how far the one before had come by a flush.
+/// Shard-I6. What an opening could not know, as unlogged commits leave no trace in the log, is left out: where the last record
+/// before the applied position ended, and, for the first record of an epoch, how far the one before had come by a flush.
 bool ShardEngine::continues(const wal::Part& part, std::uint32_t epoch) const noexcept {
   if (part.first <= part.previous || part.first <= assigned_) {
     return false;

@@ -30,7 +30,7 @@ struct House {
     EXPECT_TRUE(btree::PageStore::create(world.system(), "/shard-0", identity, 0).is_ok());
     options.directory = "/shard-0";
     options.identity = identity;
-    options.cache_bytes = seed % 2 == 0 ? 4_MiB : 128_KiB;
+    options.budgets.cache_bytes = seed % 2 == 0 ? 4_MiB : 128_KiB;
     const Status status = world.run(0, &House::open, this);
     EXPECT_TRUE(status.is_ok()) << status.to_string();
   }

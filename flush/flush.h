@@ -85,6 +85,9 @@ class Flusher {
   /// durable already. Errors: corruption, io_error, no_space (try again), poisoned (the caller poisons the log).
   Task<Status> run(PassInput input, wal::Log* log);
 
+  /// From the next pass on.
+  void set_gather_from_bytes(std::uint64_t bytes) noexcept { gather_from_bytes_ = bytes; }
+
   const FlushCounters& counters() const noexcept { return counters_; }
 
  private:
@@ -104,7 +107,7 @@ class Flusher {
   reactor::Reactor& reactor_;
   btree::PageStore& store_;
   const FamilyFilter& filter_;
-  const std::uint64_t gather_from_bytes_;
+  std::uint64_t gather_from_bytes_;
   Roots roots_;
   SliceBegins slice_begins_;  // Families with runs: where the next slice begins. Any place will do after an opening.
   /// Of one pass and family. Less after a full disk: what is carried into a base needs room before it gives any.

@@ -183,6 +183,8 @@ class Log final {
   Position end() const noexcept;
 
   std::uint64_t bytes_in_use() const noexcept;
+  /// From now on.
+  void set_budget(std::uint64_t bytes) noexcept;
   const LogCounters& counters() const noexcept;
 
  private:

@@ -134,6 +134,10 @@ class Database {
   template <typename T, typename... Parameters, typename... Arguments>
   Future<T> run_on(ShardId shard, Task<T> (*function)(Shard&, Parameters...), Arguments... arguments);
 
+  /// On all shards of this open database; forgotten when it is closed. Errors: invalid_argument (the text names the option;
+  /// nothing was changed), closed, forked.
+  Future<Outcome<bool>> change_options(const OptionChanges& changes);
+
   // --- looking at it ---
   std::uint32_t shard_count() const noexcept;
   const std::string& directory() const noexcept;

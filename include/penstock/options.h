@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -77,10 +78,22 @@ struct DatabaseOptions {
   std::function<void(const OpenProgress&)> on_progress = {};
 };
 
+/// What may be changed while a database is open (Database::change_options): names, units and limits are those of
+/// DatabaseOptions. What is not given stays as it is.
+struct OptionChanges {
+  std::optional<std::uint64_t> log_budget_bytes = std::nullopt;
+  std::optional<std::uint32_t> cache_percent = std::nullopt;
+  std::optional<std::uint32_t> space_use_percent = std::nullopt;
+  std::optional<std::uint64_t> flush_write_bytes = std::nullopt;
+  std::optional<std::uint64_t> gather_from_bytes = std::nullopt;
+};
+
 /// Lines "name = value" (sizes may end in k, m, g; # begins a comment) over `defaults`. An unknown name or a bad value is
 /// `invalid_argument` with the line's number.
 Outcome<DatabaseOptions> parse_database_options(std::string_view text, DatabaseOptions defaults = {});
 Outcome<RuntimeOptions> parse_runtime_options(std::string_view text, RuntimeOptions defaults = {});
+/// The same for changes; the name of an option that cannot be changed is `invalid_argument` too.
+Outcome<OptionChanges> parse_option_changes(std::string_view text);
 
 enum class Placement : std::uint8_t {
   kPinned = 0,  ///< All of the family on one shard.

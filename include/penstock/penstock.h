@@ -538,6 +538,12 @@ penstock_future* penstock_write_each_async(penstock_database* database, penstock
 penstock_code penstock_flush(penstock_database* database, penstock_failure** failure);
 penstock_future* penstock_flush_async(penstock_database* database);
 
+/// Changes options of the open database from lines "name = value" until it is closed: log_budget_bytes, cache_percent,
+/// space_use_percent, flush_write_bytes, gather_from_bytes. Another name or a bad value is PENSTOCK_INVALID_ARGUMENT, and
+/// nothing is changed.
+penstock_code penstock_change_options(penstock_database* database, const char* text, penstock_failure** failure);
+penstock_future* penstock_change_options_async(penstock_database* database, const char* text);
+
 // --- Looking at it ---
 //
 // Set struct_bytes to sizeof of the struct before the call. Members behind those that the library knows get zeros, and

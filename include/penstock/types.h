@@ -8,14 +8,14 @@
 
 namespace penstock {
 
-/// What has happened to a commit when its future resolves. In a crash the first three lose at most a tail of a shard's commits, never a
-/// hole in it; none loses half a batch.
+/// What has happened to a commit when its future resolves. In a crash the first three lose at most a tail of a shard's commits,
+/// never a hole in it; none loses half a batch.
 enum class Durability : std::uint8_t {
   kSync = 0,      ///< On stable storage: survives power loss. The default.
   kWritten = 1,   ///< Handed to the kernel: survives a killed process, not power loss.
   kBuffered = 2,  ///< In memory, handed to the kernel within 50 ms.
-  /// In memory, and never in the log: durable once the shard's next flush is (Database::flush, close(), or when memory wants it).
-  /// A crash before loses it, whole, and may spare commits of the first three kinds that came later.
+  /// In memory, and never in the log: durable once the shard's next flush is (Database::flush, close(), or when memory wants
+  /// it). A crash before loses it, whole, and may spare commits of the first three kinds that came later.
   kUnlogged = 3,
 };
 

@@ -80,6 +80,7 @@ static void families_and_reports_come_by_futures(const char* root) {
                       done(penstock_family_rename_async(store.database, penstock_text("one"), penstock_text("two"))));
   PENSTOCK_CHECK_CODE(PENSTOCK_NOT_FOUND, done(penstock_family_drop_async(store.database, penstock_text("one"))));
   PENSTOCK_CHECK_CODE(PENSTOCK_OK, done(penstock_flush_async(store.database)));
+  PENSTOCK_CHECK_CODE(PENSTOCK_OK, done(penstock_change_options_async(store.database, "cache_percent = 20")));
   future = penstock_family_list_read_async(store.database);
   PENSTOCK_CHECK_CODE(PENSTOCK_OK, penstock_future_take_family_list(future, &list, NULL));
   PENSTOCK_CHECK(penstock_family_list_count(list) == 1);

@@ -48,6 +48,7 @@ static void null_handles_are_refused(const char* root) {
   PENSTOCK_CHECK_CODE(PENSTOCK_INVALID_ARGUMENT, penstock_write_each(NULL, batch, NULL, NULL));
   PENSTOCK_CHECK(penstock_batch_operation_count(batch) == 1);
   PENSTOCK_CHECK_CODE(PENSTOCK_INVALID_ARGUMENT, penstock_flush(NULL, NULL));
+  PENSTOCK_CHECK_CODE(PENSTOCK_INVALID_ARGUMENT, penstock_change_options(NULL, "", NULL));
   PENSTOCK_CHECK_CODE(PENSTOCK_INVALID_ARGUMENT, penstock_verify(NULL, NULL, NULL));
   penstock_batch_free(batch);
   penstock_family_free(data);

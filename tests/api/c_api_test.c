@@ -238,6 +238,16 @@ static void families_are_made_listed_renamed_and_dropped(const char* root) {
   close_store(&store);
 }
 
+static void options_change_while_it_is_open(const char* root) {
+  struct TestStore store = open_store(root, 2);
+  penstock_failure* failure = NULL;
+  PENSTOCK_CHECK_OK(penstock_change_options(store.database, "cache_percent = 10\nflush_write_bytes = 1m", &failure), &failure);
+  PENSTOCK_CHECK_CODE(PENSTOCK_INVALID_ARGUMENT, penstock_change_options(store.database, "cache_percent = 99", NULL));
+  PENSTOCK_CHECK_CODE(PENSTOCK_INVALID_ARGUMENT, penstock_change_options(store.database, "shards = 9", NULL));
+  PENSTOCK_CHECK_CODE(PENSTOCK_INVALID_ARGUMENT, penstock_change_options(store.database, NULL, NULL));
+  close_store(&store);
+}
+
 static void each_durability_is_read_back(const char* root) {
   struct TestStore store = open_store(root, 2);
   penstock_family* data = family_of(store.database, "data", NULL);
@@ -341,6 +351,7 @@ static void after_close_calls_answer_closed(const char* root) {
   PENSTOCK_CHECK_CODE(PENSTOCK_CLOSED, penstock_get(store.database, data, penstock_text("k"), &value, NULL));
   PENSTOCK_CHECK_CODE(PENSTOCK_CLOSED, penstock_family_open(store.database, penstock_text("data"), &late, NULL));
   PENSTOCK_CHECK_CODE(PENSTOCK_CLOSED, penstock_flush(store.database, NULL));
+  PENSTOCK_CHECK_CODE(PENSTOCK_CLOSED, penstock_change_options(store.database, "cache_percent = 20", NULL));
   PENSTOCK_CHECK_CODE(PENSTOCK_CLOSED, penstock_metrics_read(store.database, &metrics, NULL));
   PENSTOCK_CHECK_CODE(PENSTOCK_CLOSED, penstock_verify(store.database, NULL, NULL));
   PENSTOCK_CHECK_OK(penstock_database_close(store.database, &failure), &failure);
@@ -358,6 +369,7 @@ const struct PenstockCase kPenstockDataCases[] = {
     {"AScanGoesOnWhereItEnded", &a_scan_goes_on_where_it_ended},
     {"FamiliesAreMadeListedRenamedAndDropped", &families_are_made_listed_renamed_and_dropped},
     {"EachDurabilityIsReadBack", &each_durability_is_read_back},
+    {"OptionsChangeWhileItIsOpen", &options_change_while_it_is_open},
     {"ReportsTellWhatWasDone", &reports_tell_what_was_done},
     {"TheProgressOfOpeningIsTold", &the_progress_of_opening_is_told},
     {"AFailureNamesItsPlace", &a_failure_names_its_place},

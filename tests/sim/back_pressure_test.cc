@@ -1,5 +1,5 @@
-// Goal: when memory is short every shard of a reactor gets its turn. Method: simulated clients that write to all shards as fast as
-// they may, on a disk that takes its time.
+// Goal: when memory is short every shard of a reactor gets its turn. Method: simulated clients that write to all shards as fast
+// as they may, on a disk that takes its time.
 #include <gtest/gtest.h>
 
 #include <algorithm>

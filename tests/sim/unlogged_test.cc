@@ -1,6 +1,6 @@
-// Goal: unlogged commits are whole or absent, never lost once a flush or a close has them, and lose nothing of the logged commits around
-// them, over kills and power cuts. Method: on each of two shards two counters, one raised by logged commits and one, twice in a batch,
-// by unlogged ones; after each crash both are compared with what was promised.
+// Goal: unlogged commits are whole or absent, never lost once a flush or a close has them, and lose nothing of the logged
+// commits around them, over kills and power cuts. Method: on each of two shards two counters, one raised by logged commits and
+// one, twice in a batch, by unlogged ones; after each crash both are compared with what was promised.
 #include <gtest/gtest.h>
 
 #include <algorithm>
