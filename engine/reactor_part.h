@@ -7,7 +7,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -15,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/ring_queue.h"
 #include "engine/family_state.h"
 #include "engine/memory_gate.h"
 #include "engine/shard_engine.h"
@@ -98,7 +98,7 @@ class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
   /// A commit of this shard waits now, behind all that wait already.
   void line_up(detail::ShardEngine& shard) { line_.push_back(&shard); }
   /// None of this shard waits any more.
-  void leave_line(detail::ShardEngine& shard) { std::erase(line_, &shard); }
+  void leave_line(detail::ShardEngine& shard) { line_.erase(&shard); }
   bool has_waiting() const noexcept { return !line_.empty(); }
   /// Tries those that wait again, in the order in which they came: a shard that is written more does not keep the others
   /// waiting.
@@ -146,7 +146,7 @@ class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
   std::uint64_t memtable_bytes_ = 0;
   std::uint64_t active_bytes_ = 0;  // Of memtable_bytes_, what is not frozen.
   AdmissionTimer admission_timer_;
-  std::deque<detail::ShardEngine*> line_;  // For each commit that waits its shard.
+  base::RingQueue<detail::ShardEngine*> line_;  // For each commit that waits its shard.
   bool draining_ = false;
   std::uint64_t delayed_commits_ = 0;
   std::uint64_t delayed_ns_ = 0;

@@ -2,6 +2,7 @@
 #include "penstock/shard.h"
 
 #include <algorithm>
+#include <coroutine>
 #include <utility>
 
 #include "base/checksum.h"
@@ -14,17 +15,31 @@ namespace penstock {
 
 namespace {
 
-/// Lives in the frame of the coroutine that waits for it.
+/// Lives in the frame of the coroutine that awaits it: `co_await call` submits it.
 class CommitOnShard final : public engine::CommitCall {
  public:
-  Future<Status> future() { return promise_.future(); }
   void finish(Status status) override {
-    Promise<Status> promise = std::move(promise_);
-    promise.fulfill(status);
+    status_ = status;
+    is_finished_ = true;
+    if (is_awaited_) {
+      shard->part().reactor().make_ready(handle_);
+    }
   }
 
+  bool await_ready() const noexcept { return false; }
+  bool await_suspend(std::coroutine_handle<> handle) {
+    handle_ = handle;
+    run();
+    is_awaited_ = !is_finished_;  // A refusal comes at once.
+    return is_awaited_;
+  }
+  Status await_resume() const noexcept { return status_; }
+
  private:
-  Promise<Status> promise_;
+  std::coroutine_handle<> handle_;
+  Status status_;
+  bool is_finished_ = false;
+  bool is_awaited_ = false;
 };
 
 }  // namespace
@@ -115,9 +130,7 @@ Task<Status> Shard::commit(Batch& batch, const CommitOptions& options) {
   call.families = &part->families;
   call.payload_checksum = base::checksum(as_span(call.payload));
   call.options = options;
-  Future<Status> published = call.future();
-  call.run();
-  const Status status = co_await std::move(published);
+  const Status status = co_await call;
   batch.clear();
   co_return status;
 }

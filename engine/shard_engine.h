@@ -19,6 +19,7 @@
 #include <set>
 #include <string>
 
+#include "base/ring_queue.h"
 #include "btree/btree.h"
 #include "engine/calls.h"
 #include "engine/credits.h"
@@ -185,8 +186,8 @@ class ShardEngine {
   Sequence published_ = 0;
   std::multiset<Sequence> readers_;  // Positions that walks in progress read at.
 
-  std::deque<engine::CommitCall*> waiting_;    // Not applied yet. Each has a place in the part's line.
-  std::deque<engine::CommitCall*> in_flight_;  // Applied, not published.
+  base::RingQueue<engine::CommitCall*> waiting_;    // Not applied yet. Each has a place in the part's line.
+  base::RingQueue<engine::CommitCall*> in_flight_;  // Applied, not published.
 
   // Recovery.
   wal::Position dealt_end_;

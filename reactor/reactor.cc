@@ -69,13 +69,18 @@ class Reactor::CurrentScope {
 
 void Timer::arm_at(std::uint64_t deadline_ns) {
   disarm();
-  place_ = reactor_.timers_.emplace(deadline_ns, this);
+  if (node_.empty()) {
+    place_ = reactor_.timers_.emplace(deadline_ns, this);
+  } else {
+    node_.key() = deadline_ns;
+    place_ = reactor_.timers_.insert(std::move(node_));
+  }
   armed_ = true;
 }
 
 void Timer::disarm() noexcept {
   if (!armed_) return;
-  reactor_.timers_.erase(place_);
+  node_ = reactor_.timers_.extract(place_);
   armed_ = false;
 }
 
@@ -278,7 +283,7 @@ void Reactor::collect() {
   std::array<Reaped, 64> reaped;
   while (true) {
     const std::uint32_t count = io_->reap(reaped);
-    completed_.insert(completed_.end(), reaped.begin(), reaped.begin() + count);
+    for (std::uint32_t index = 0; index < count; ++index) completed_.push_back(reaped[index]);
     if (count < reaped.size()) return;
   }
 }
@@ -394,7 +399,7 @@ void Reactor::submit(std::span<const Entry> chain) {
   if (waiting_.empty() && chain.size() <= io_->room()) {
     io_->prepare(chain);
   } else {
-    waiting_.insert(waiting_.end(), chain.begin(), chain.end());
+    for (const Entry& entry : chain) waiting_.push_back(entry);
   }
 }
 
@@ -404,9 +409,9 @@ void Reactor::prepare_waiting() {
     std::size_t count = 1;
     while (waiting_[count - 1].link) ++count;
     if (count > io_->room()) return;
-    const auto end = waiting_.begin() + static_cast<std::ptrdiff_t>(count);
-    chain.assign(waiting_.begin(), end);
-    waiting_.erase(waiting_.begin(), end);
+    chain.clear();
+    for (std::size_t index = 0; index < count; ++index) chain.push_back(waiting_[index]);
+    waiting_.pop_front(count);
     io_->prepare(chain);
   }
 }

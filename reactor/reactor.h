@@ -19,7 +19,6 @@
 #include <atomic>
 #include <coroutine>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -30,6 +29,7 @@
 #include <vector>
 
 #include "base/assert.h"
+#include "base/ring_queue.h"
 #include "penstock/future.h"
 #include "penstock/status.h"
 #include "penstock/task.h"
@@ -83,8 +83,10 @@ class Timer {
  private:
   friend class Reactor;
   Reactor& reactor_;
+  using Timers = std::multimap<std::uint64_t, Timer*>;
   bool armed_ = false;
-  std::multimap<std::uint64_t, Timer*>::iterator place_;
+  Timers::iterator place_;
+  Timers::node_type node_;  // While it is not armed: arming it again allocates nothing.
 };
 
 struct ReactorOptions {
@@ -241,13 +243,13 @@ class Reactor final : public detail::Executor {
   ReactorOptions options_;
   ReactorCounters counters_;
 
-  std::deque<std::coroutine_handle<>> ready_;
-  std::deque<std::coroutine_handle<>> background_;
+  base::RingQueue<std::coroutine_handle<>> ready_;
+  base::RingQueue<std::coroutine_handle<>> background_;
   std::uint64_t background_deadline_ns_ = 0;
   std::multimap<std::uint64_t, Timer*> timers_;
   std::vector<LoopHook*> hooks_;
-  std::deque<Entry> waiting_;     // Chains that found no room, in order.
-  std::deque<Reaped> completed_;  // Collected by the last enter, dispatched by the next pass.
+  base::RingQueue<Entry> waiting_;     // Chains that found no room, in order.
+  base::RingQueue<Reaped> completed_;  // Collected by the last enter, dispatched by the next pass.
 
   BorrowGate gate_;
   bool is_lent_ = false;  // By try_arm().

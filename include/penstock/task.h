@@ -14,6 +14,7 @@
 #pragma once
 
 #include <coroutine>
+#include <cstddef>
 #include <cstdlib>
 #include <exception>
 #include <optional>
@@ -27,8 +28,15 @@ namespace detail {
 /// The coroutine to run next on this thread once the current one has suspended.
 inline thread_local constinit std::coroutine_handle<> next_to_resume = nullptr;
 
+/// Memory of frames: that of ended tasks is kept by the thread on which they ended, up to 1 MiB, for the next ones.
+void* allocate_frame(std::size_t bytes);
+void free_frame(void* memory, std::size_t bytes) noexcept;
+
 struct TaskPromiseBase {
   std::coroutine_handle<> continuation;
+
+  static void* operator new(std::size_t bytes) { return allocate_frame(bytes); }
+  static void operator delete(void* memory, std::size_t bytes) noexcept { free_frame(memory, bytes); }
 
   std::suspend_always initial_suspend() const noexcept { return {}; }
 

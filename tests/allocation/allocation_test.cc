@@ -1,4 +1,5 @@
-// Goal: a read of what is in memory allocates nothing on its shard. Method: this program counts the allocations of each thread.
+// Goal: a read of what is in memory, and a commit in the long run, allocate nothing on their shard. Method: this program counts
+// the allocations of each thread.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -84,7 +85,40 @@ Task<Count> walk_all(Shard& shard, Family family) {
   co_return count;
 }
 
+Task<Count> commit_many(Shard& shard, Family family, Durability durability, std::uint64_t commits) {
+  Count count;
+  Batch batch;
+  char key[16];
+  std::uint64_t before = 0;
+  for (std::uint64_t number = 0; number < commits; ++number) {
+    if (number == 1) before = allocations;  // The batch has its memory.
+    const int bytes = std::snprintf(key, sizeof key, "key%05llu", static_cast<unsigned long long>(number));
+    batch.clear();
+    count.status = batch.put(family, Bytes(key, static_cast<std::size_t>(bytes)), "a value");
+    if (count.status.is_ok()) count.status = co_await shard.commit(batch, {.durability = durability});
+    if (!count.status.is_ok()) co_return count;
+  }
+  count.allocations = allocations - before;
+  co_return count;
+}
+
 using AllocationTest = DatabaseTest;
+
+TEST_F(AllocationTest, SteadyCommitsOnAShardMakeNone) {
+  DatabaseOptions options;
+  options.shards = 4;
+  options.log_segment_bytes = 64_MiB;  // A new segment is a new file, with its name and what is known of it.
+  open(options);
+  const Family data = family("data", {.shard = 0});
+  for (const Durability durability : {Durability::kSync, Durability::kWritten, Durability::kBuffered, Durability::kUnlogged}) {
+    const Count warming = db_->run_on(0, &commit_many, data, durability, std::uint64_t{2000}).get();
+    ASSERT_TRUE(warming.status.is_ok()) << warming.status.to_string();
+    const Count steady = db_->run_on(0, &commit_many, data, durability, std::uint64_t{2000}).get();
+    ASSERT_TRUE(steady.status.is_ok()) << steady.status.to_string();
+    EXPECT_EQ(steady.allocations, 0U) << "durability " << static_cast<int>(durability) << ", " << warming.allocations
+                                      << " before";
+  }
+}
 
 TEST_F(AllocationTest, CachedGetsOnAShardMakeNone) {
   open();
