@@ -88,15 +88,24 @@ class Cursor {
   bool try_seek(Bytes key);
   /// False: a page has to be read. The cursor is at no pair then, and next() goes on.
   bool try_next();
-  bool valid() const noexcept;
-  Bytes key() const noexcept;    ///< Valid until the cursor moves.
-  Bytes value() const noexcept;  ///< Empty if extent() or is_delete().
-  std::optional<ExtentPointer> extent() const noexcept;
-  bool is_delete() const noexcept;  ///< A mark in a run.
+  bool valid() const noexcept { return valid_; }
+  Bytes key() const noexcept { return key_; }      ///< Valid until the cursor moves.
+  Bytes value() const noexcept { return value_; }  ///< Empty if extent() or is_delete().
+  std::optional<ExtentPointer> extent() const noexcept { return has_extent_ ? load_extent() : std::nullopt; }
+  bool is_delete() const noexcept { return is_delete_; }  ///< A mark in a run.
 
  private:
   struct Impl;
+  void show() noexcept;
+  std::optional<ExtentPointer> load_extent() const noexcept;
+
   std::unique_ptr<Impl> impl_;
+  // Of the pair that the cursor is at: decoded once a step.
+  bool valid_ = false;
+  bool has_extent_ = false;
+  bool is_delete_ = false;
+  Bytes key_;
+  Bytes value_;
 };
 
 /// The same over all trees of a family, as if they were one.

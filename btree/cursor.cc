@@ -15,6 +15,7 @@ namespace {
 /// Leaves that a merge's walk asks for at once, and pages that it keeps for that.
 constexpr std::uint32_t kReadAheadLeaves = 64;
 constexpr std::size_t kReadAheadPagesMax = 96;
+constexpr std::size_t kLineBytes = 64;
 
 }  // namespace
 
@@ -39,8 +40,11 @@ struct Cursor::Impl {
   std::uint32_t index = 0;
   bool is_valid = false;
   bool must_descend = false;  // The path leads to a child that has not been entered.
-  bool has_key = false;       // `key` is that of `index`; made when asked for.
-  std::string key;
+  std::string key;            // That of `index`.
+  /// Of the next leaf, if it is in memory: what the processor has not been asked to bring yet, and how much of it to ask for at
+  /// each step, so that all of it is there when the walk is.
+  std::span<const std::byte> next_bytes;
+  std::size_t step_bytes = 0;
   std::deque<PageRef> ahead;  // Read ahead and perhaps not used yet, the oldest first.
   std::vector<ChildPointer> asked;
 
@@ -50,17 +54,27 @@ struct Cursor::Impl {
     is_valid = false;
     must_descend = false;
   }
-  /// From `pointer` down to the leaf for `sought`, or to the first leaf. Leaves `index` there; it may be past the leaf's end.
-  Task<Status> descend(ChildPointer pointer, const Bytes* sought);
+  /// From where the path ends down to the leaf for `sought`, or to the first leaf. Leaves `index` there; it may be past the
+  /// leaf's end.
+  Task<Status> descend(const Bytes* sought);
   /// The same from memory. False: a page is missing, or not what it should be; the path is as it was.
-  bool try_descend(ChildPointer pointer, const Bytes* sought);
+  bool try_descend(const Bytes* sought);
   /// Off the leaf, to the next child on the path. False: there is none.
   bool advance();
   ChildPointer next_child() const noexcept { return path.back().node.child(path.back().index); }
   /// Takes a page that the descent came to. False: it is of a wrong level.
   bool enter(PageRef page, const Bytes* sought);
-  PageRef find_page(const ChildPointer& pointer) noexcept {
-    return use == Use::kReader ? store.find_cached(pointer) : store.peek_cached(pointer);
+  /// The root, or the child that the path leads to.
+  PageRef find_page() noexcept {
+    const bool is_root = path.empty();
+    if (use == Use::kMerge) return store.peek_cached(is_root ? root : next_child());
+    if (is_root) return store.find_cached(root);
+    return store.find_child(path.back().page, path.back().index);
+  }
+  void fetch_ahead() noexcept {
+    const std::span<const std::byte> lines = next_bytes.first(std::min(step_bytes, next_bytes.size()));
+    next_bytes = next_bytes.subspan(lines.size());
+    for (std::size_t at = 0; at < lines.size(); at += kLineBytes) __builtin_prefetch(lines.data() + at);
   }
   /// Of a merge: asks for the leaves that the walk will come to.
   void read_ahead();
@@ -88,14 +102,19 @@ bool Cursor::Impl::enter(PageRef page, const Bytes* sought) {
   node = here;
   index = sought == nullptr ? 0 : node.lower_bound(*sought).index;
   is_valid = index < node.count();
-  has_key = false;
   must_descend = false;
+  if (use == Use::kReader && !path.empty()) {
+    next_bytes = PageStore::linked_bytes(path.back().page, path.back().index + 1);
+    const std::size_t steps = std::max<std::size_t>(node.count() - std::min(index, node.count()), 1);
+    step_bytes = ((next_bytes.size() / steps / kLineBytes) + 1) * kLineBytes;
+  }
   return true;
 }
 
-Task<Status> Cursor::Impl::descend(ChildPointer pointer, const Bytes* sought) {
+Task<Status> Cursor::Impl::descend(const Bytes* sought) {
   while (true) {
-    PageRef page = find_page(pointer);
+    PageRef page = find_page();
+    const ChildPointer pointer = path.empty() ? root : next_child();
     if (!page) {
       Result<PageRef> read = co_await store.read_page(pointer, family, use == Use::kReader);
       if (!read.has_value()) co_return read.error();
@@ -103,20 +122,18 @@ Task<Status> Cursor::Impl::descend(ChildPointer pointer, const Bytes* sought) {
     }
     if (!enter(std::move(page), sought)) co_return corruption_at(pointer.address);
     if (leaf) co_return Status::ok();
-    pointer = next_child();
   }
 }
 
-bool Cursor::Impl::try_descend(ChildPointer pointer, const Bytes* sought) {
+bool Cursor::Impl::try_descend(const Bytes* sought) {
   const std::size_t depth = path.size();
   while (true) {
-    PageRef page = find_page(pointer);
+    PageRef page = find_page();
     if (!page || !enter(std::move(page), sought)) {
       path.resize(depth);
       return false;
     }
     if (leaf) return true;
-    pointer = next_child();
   }
 }
 
@@ -136,70 +153,66 @@ Cursor::Cursor(PageStore& store, ChildPointer root, FamilyId family, Use use)
 Cursor::~Cursor() = default;
 Cursor::Cursor(Cursor&&) noexcept = default;
 
+/// Where the walk stands now is what the accessors tell of.
+void Cursor::show() noexcept {
+  Impl& impl = *impl_;
+  valid_ = impl.is_valid;
+  if (!valid_) return;
+  impl.fetch_ahead();
+  const Cell cell = cell_at(impl.node, impl.index);
+  impl.key.assign(cell.prefix, cell.prefix_bytes);
+  impl.key.append(cell.suffix, cell.suffix_bytes);
+  key_ = impl.key;
+  has_extent_ = (cell.flags & kCellExtent) != 0;
+  is_delete_ = cell.flags == kCellDeleted;
+  value_ = has_extent_ ? Bytes() : Bytes(cell.payload, cell.payload_bytes);
+}
+
+std::optional<ExtentPointer> Cursor::load_extent() const noexcept { return impl_->node.extent(impl_->index); }
+
 Task<Status> Cursor::seek(Bytes key) {
   Impl& impl = *impl_;
+  const std::string sought(key);  // Of this cursor, perhaps.
+  valid_ = false;
   impl.reset();
   if (impl.root.is_null()) co_return Status::ok();
-  const std::string sought(key);  // Of this cursor, perhaps.
   const Bytes view = sought;
-  PENSTOCK_CO_TRY(co_await impl.descend(impl.root, &view));
-  if (!impl.is_valid && impl.advance()) PENSTOCK_CO_TRY(co_await impl.descend(impl.next_child(), nullptr));
+  PENSTOCK_CO_TRY(co_await impl.descend(&view));
+  if (!impl.is_valid && impl.advance()) PENSTOCK_CO_TRY(co_await impl.descend(nullptr));
+  show();
   co_return Status::ok();
 }
 
 bool Cursor::try_seek(Bytes key) {
   Impl& impl = *impl_;
+  valid_ = false;
   impl.reset();
   if (impl.root.is_null()) return true;
-  if (!impl.try_descend(impl.root, &key)) return false;
-  return impl.is_valid || !impl.advance() || impl.try_descend(impl.next_child(), nullptr);
+  if (!impl.try_descend(&key)) return false;
+  if (!impl.is_valid && impl.advance() && !impl.try_descend(nullptr)) return false;
+  show();
+  return true;
 }
 
 Task<Status> Cursor::next() {
   Impl& impl = *impl_;
   if (!impl.must_descend && try_next()) co_return Status::ok();
-  PENSTOCK_CO_TRY(co_await impl.descend(impl.next_child(), nullptr));
+  PENSTOCK_CO_TRY(co_await impl.descend(nullptr));
+  show();
   co_return Status::ok();
 }
 
 bool Cursor::try_next() {
   Impl& impl = *impl_;
-  PENSTOCK_ASSERT(impl.is_valid);
+  PENSTOCK_ASSERT(valid_);
+  valid_ = false;
   if (impl.index + 1 < impl.node.count()) {
     impl.index += 1;
-    impl.has_key = false;
-    return true;
+  } else if (impl.advance() && !impl.try_descend(nullptr)) {
+    return false;
   }
-  return !impl.advance() || impl.try_descend(impl.next_child(), nullptr);
-}
-
-bool Cursor::valid() const noexcept { return impl_->is_valid; }
-
-Bytes Cursor::key() const noexcept {
-  Impl& impl = *impl_;
-  PENSTOCK_ASSERT(impl.is_valid);
-  if (!impl.has_key) {
-    impl.node.copy_key(impl.index, impl.key);
-    impl.has_key = true;
-  }
-  return impl.key;
-}
-
-Bytes Cursor::value() const noexcept {
-  PENSTOCK_ASSERT(impl_->is_valid);
-  if ((impl_->node.cell_flags(impl_->index) & kCellExtent) != 0) return {};
-  return impl_->node.payload(impl_->index);
-}
-
-std::optional<ExtentPointer> Cursor::extent() const noexcept {
-  PENSTOCK_ASSERT(impl_->is_valid);
-  if ((impl_->node.cell_flags(impl_->index) & kCellExtent) == 0) return std::nullopt;
-  return impl_->node.extent(impl_->index);
-}
-
-bool Cursor::is_delete() const noexcept {
-  PENSTOCK_ASSERT(impl_->is_valid);
-  return impl_->node.cell_flags(impl_->index) == kCellDeleted;
+  show();
+  return true;
 }
 
 }  // namespace penstock::btree

@@ -68,6 +68,24 @@ std::span<const std::byte> PageStore::Impl::look_at_leaf(const ChildPointer& roo
   return leaf == nullptr ? std::span<const std::byte>() : leaf->bytes();
 }
 
+PageRef PageStore::Impl::find_child(Frame& parent, std::uint32_t index) noexcept {
+  const bool has_links = index < parent.link_count;  // A page that is found no more has none.
+  Frame* child = has_links ? PageCache::linked(parent, index).frame : nullptr;
+  if (child == nullptr) {
+    child = cache_.find(NodeView(parent.bytes()).child(index));
+    if (child == nullptr || child->is_loading) return PageRef();
+    if (has_links) PageCache::link(parent, index, *child);
+  }
+  PageCache::note_use(*child);
+  ++counters_.cache_hits;
+  return PageRef(child);
+}
+
+std::span<const std::byte> PageStore::Impl::linked_bytes(const Frame& parent, std::uint32_t index) noexcept {
+  const FrameLink link = index < parent.link_count ? PageCache::linked(parent, index) : FrameLink{};
+  return {link.data, link.frame == nullptr ? 0 : kPageBlockBytes};
+}
+
 void PageStore::Impl::fetch_leaf(const ChildPointer& root, Bytes key) noexcept { descend<Walk::kFetch>(root, key); }
 
 }  // namespace penstock::btree

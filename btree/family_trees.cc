@@ -79,6 +79,13 @@ Task<Status> FamilyCursor::seek(Bytes key) {
 /// All that stand at the key of the row move on.
 bool FamilyCursor::try_next() {
   PENSTOCK_ASSERT(valid());
+  if (cursors_.size() == 1) {  // No runs, so no marks.
+    Cursor& base = cursors_.front();
+    const bool has_moved = base.try_next();
+    nearest_ = base.valid() ? &base : nullptr;
+    if (!has_moved) missing_ = &base;
+    return has_moved;
+  }
   for (std::size_t index = 0; index < cursors_.size(); ++index) {
     Cursor& cursor = cursors_[index];
     const bool is_there = &cursor == nearest_ || (&cursor > nearest_ && cursor.valid() && cursor.key() == nearest_->key());

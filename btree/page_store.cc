@@ -63,6 +63,12 @@ AppliedPosition PageStore::older_applied() const noexcept { return impl_->older_
 Status PageStore::passed_over() const noexcept { return impl_->passed_over(); }
 
 PageRef PageStore::find_cached(const ChildPointer& pointer) noexcept { return impl_->find_cached(pointer); }
+PageRef PageStore::find_child(const PageRef& parent, std::uint32_t index) noexcept {
+  return impl_->find_child(*parent.frame_, index);
+}
+std::span<const std::byte> PageStore::linked_bytes(const PageRef& parent, std::uint32_t index) noexcept {
+  return Impl::linked_bytes(*parent.frame_, index);
+}
 PageRef PageStore::find_leaf(const ChildPointer& root, Bytes key) noexcept { return impl_->find_leaf(root, key); }
 std::span<const std::byte> PageStore::look_at_leaf(const ChildPointer& root, Bytes key) noexcept {
   return impl_->look_at_leaf(root, key);

@@ -113,6 +113,7 @@ class PageRef {
   static PageRef adopt(void* released) noexcept;
 
  private:
+  friend class PageStore;
   Frame* frame_ = nullptr;
 };
 
@@ -138,7 +139,11 @@ class PageStore {
   // --- reading ---
   /// The page if it is in memory, else an empty reference. Never suspends, allocates or enters the kernel.
   PageRef find_cached(const ChildPointer& pointer) noexcept;
-  /// The same for those whose use says nothing about what readers want: merges, backups, verification.
+  /// The same for the page that an inner node's page names at `index`: by its link, if there is one.
+  PageRef find_child(const PageRef& parent, std::uint32_t index) noexcept;
+  /// Where the first block of that page lies, if it is linked, for hints to the processor; it may be gone soon.
+  static std::span<const std::byte> linked_bytes(const PageRef& parent, std::uint32_t index) noexcept;
+  /// The same as find_cached() for those whose use says nothing about what readers want: merges, backups, verification.
   PageRef peek_cached(const ChildPointer& pointer) noexcept;
   /// The leaf of the tree below `root` whose range holds `key`, if it and all above it are in memory and of the levels they
   /// should be; else an empty reference. Never suspends, allocates or enters the kernel.

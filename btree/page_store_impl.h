@@ -41,6 +41,8 @@ class PageStore::Impl {
 
   // --- store_read.cc ---
   PageRef find_cached(const ChildPointer& pointer) noexcept;
+  static std::span<const std::byte> linked_bytes(const Frame& parent, std::uint32_t index) noexcept;
+  PageRef find_child(Frame& parent, std::uint32_t index) noexcept;
   PageRef peek_cached(const ChildPointer& pointer) noexcept;
   Task<Result<PageRef>> read_page(ChildPointer pointer, FamilyId family, bool admit);
   void prefetch(std::span<const ChildPointer> pages, FamilyId family, std::deque<PageRef>& references);

@@ -8,6 +8,7 @@
 #include "base/checksum.h"
 #include "engine/calls.h"
 #include "engine/database_core.h"
+#include "engine/merged_scan.h"
 #include "engine/remote.h"
 #include "penstock/db.h"
 
@@ -18,6 +19,7 @@ namespace {
 using detail::DatabaseCore;
 using detail::ShardEngine;
 using engine::CommitCall;
+using engine::FlatRows;
 
 /// What a call that carries little is counted with.
 constexpr std::int64_t kSmallCallCredit = 512;
@@ -245,7 +247,7 @@ Task<Result<bool>> contains_on(ShardEngine* shard, Family family, std::string ke
   co_return co_await shard->contains(family.state(), key);
 }
 
-Task<Result<ScanResult>> scan_on(ShardEngine* shard, Family family, ScanOptions options) {
+Task<Result<FlatRows>> scan_on(ShardEngine* shard, Family family, ScanOptions options) {
   co_return co_await shard->scan(family.state(), options);
 }
 
@@ -288,54 +290,6 @@ Future<T> call_on_shard(DatabaseCore& core, ShardId shard, Task<T> (*function)(S
   core.part_of(shard).reactor().post(*call);
   return future;
 }
-
-/// A scan over several shards: all are asked at once, the last one's thread merges.
-struct MergedScan {
-  MergedScan(ScanOptions wanted, std::size_t shards) : options(std::move(wanted)), results(shards), remaining(shards) {}
-
-  void part_ended(std::size_t index, Result<ScanResult> result) {
-    results[index] = std::move(result);
-    if (remaining.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-      Promise<Result<ScanResult>> answer = std::move(promise);
-      Result<ScanResult> merged = merge();
-      delete this;
-      answer.fulfill(std::move(merged));
-    }
-  }
-
-  Result<ScanResult> merge() {
-    // Rows at or after the smallest `next` of a shard may have unseen smaller ones on that shard.
-    std::optional<std::string> stop;
-    ScanResult merged;
-    for (Result<ScanResult>& each : results) {
-      if (!each.has_value()) {
-        return std::unexpected(each.error());
-      }
-      if (each->next.has_value() && (!stop.has_value() || *each->next < *stop)) {
-        stop = each->next;
-      }
-      std::ranges::move(each->rows, std::back_inserter(merged.rows));
-    }
-    std::ranges::sort(merged.rows, {}, &Row::key);
-    std::uint64_t bytes = 0;
-    std::size_t count = 0;
-    while (count < merged.rows.size() && count < options.rows_max && bytes < options.bytes_max &&
-           (!stop.has_value() || merged.rows[count].key < *stop)) {
-      bytes += merged.rows[count].key.size() + merged.rows[count].value.size();
-      ++count;
-    }
-    // The first row left out, unless the shard of `stop` has unseen rows before it.
-    const bool is_row_next = count < merged.rows.size() && (!stop.has_value() || merged.rows[count].key < *stop);
-    merged.next = is_row_next ? std::optional<std::string>(merged.rows[count].key) : stop;
-    merged.rows.resize(count);
-    return merged;
-  }
-
-  ScanOptions options;
-  std::vector<Result<ScanResult>> results;
-  std::atomic<std::size_t> remaining;
-  Promise<Result<ScanResult>> promise;
-};
 
 // --- Calls without a shard, on reactor 0 ---
 
@@ -428,16 +382,14 @@ Future<Result<ScanResult>> Database::scan(const Family& family, ScanOptions opti
   if (!family.valid() || options.rows_max == 0) {
     return ready_future(Result<ScanResult>(std::unexpected(Status(Code::kInvalidArgument))));
   }
-  if (family.placement() == Placement::kPinned) {
-    return call_on_shard(*core_, family.shard_of({}), &scan_on, family, std::move(options));
-  }
-  const std::uint16_t shards = core_->settings().shard_count;
-  auto* merged = new MergedScan(options, shards);
-  Future<Result<ScanResult>> future = merged->promise.future();
+  const bool is_pinned = family.placement() == Placement::kPinned;
+  const ShardId first = is_pinned ? family.shard_of({}) : ShardId{0};
+  const std::uint16_t shards = is_pinned ? std::uint16_t{1} : core_->settings().shard_count;
+  auto* scan = new engine::MergedScan(options, shards);
+  Future<Result<ScanResult>> future = scan->future();
   for (std::uint16_t index = 0; index < shards; ++index) {
-    call_on_shard(*core_, index, &scan_on, family, options).on_ready([merged, index](Result<ScanResult> result) {
-      merged->part_ended(index, std::move(result));
-    });
+    call_on_shard(*core_, static_cast<ShardId>(first + index), &scan_on, family, options)
+        .on_ready([scan, index](Result<FlatRows> rows) { scan->part_ended(index, std::move(rows)); });
   }
   return future;
 }

@@ -115,7 +115,11 @@ Task<Result<ScanResult>> Shard::scan(const Family& family, const ScanOptions& op
   if (!may_walk(family) || options.rows_max == 0) {
     co_return std::unexpected(Status(Code::kInvalidArgument).with_shard(id()));
   }
-  co_return co_await engine_->scan(family.state(), options);
+  Result<engine::FlatRows> rows = co_await engine_->scan(family.state(), options);
+  if (!rows.has_value()) {
+    co_return std::unexpected(rows.error());
+  }
+  co_return engine::to_result(std::move(*rows));
 }
 
 Task<Status> Shard::commit(Batch& batch, const CommitOptions& options) {

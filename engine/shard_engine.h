@@ -24,6 +24,7 @@
 #include "engine/calls.h"
 #include "engine/credits.h"
 #include "engine/family_state.h"
+#include "engine/flat_rows.h"
 #include "flush/flush.h"
 #include "memtable/memtable.h"
 #include "penstock/metrics.h"
@@ -87,7 +88,7 @@ class ShardEngine {
   Task<Result<bool>> contains(const FamilyState& family, Bytes key);
   /// Errors: dropped.
   Result<std::unique_ptr<RowWalk>> walk(const FamilyState& family);
-  Task<Result<ScanResult>> scan(const FamilyState& family, const ScanOptions& options);
+  Task<Result<engine::FlatRows>> scan(const FamilyState& family, const ScanOptions& options);
 
   // --- flushing (engine/shard_flush.cc) ---
   /// Closes the active memtable, so that the flusher takes it. Nothing if it is empty.

@@ -191,22 +191,20 @@ Result<std::unique_ptr<RowWalk>> ShardEngine::walk(const FamilyState& family) {
   return std::make_unique<RowWalk>(*this, family.id);
 }
 
-Task<Result<ScanResult>> ShardEngine::scan(const FamilyState& family, const ScanOptions& options) {
+Task<Result<engine::FlatRows>> ShardEngine::scan(const FamilyState& family, const ScanOptions& options) {
   Result<std::unique_ptr<RowWalk>> begun = walk(family);
   if (!begun.has_value()) {
     co_return std::unexpected(begun.error());
   }
   RowWalk& rows = **begun;
-  ScanResult result;
-  std::uint64_t bytes = 0;
+  engine::FlatRows result;
   Status status = co_await rows.seek(options.from);
   while (status.is_ok() && rows.valid() && (!options.to.has_value() || rows.key() < Bytes(*options.to))) {
-    if (result.rows.size() >= options.rows_max || bytes >= options.bytes_max) {
+    if (result.size() >= options.rows_max || result.bytes() >= options.bytes_max) {
       result.next = std::string(rows.key());
       break;
     }
-    result.rows.push_back({.key = std::string(rows.key()), .value = std::string(rows.value())});
-    bytes += rows.key().size() + rows.value().size();
+    result.push_back(rows.key(), rows.value());
     if (!rows.try_next()) {
       status = co_await rows.next();
     }
