@@ -362,7 +362,8 @@ Task<Outcome<bool>> DatabaseCore::change_options(OptionChanges changes) {
   options.flush_write_bytes = wanted.flush_write_bytes;
   options.gather_from_bytes = wanted.gather_from_bytes;
   for (const std::unique_ptr<ReactorPart>& part : parts_) {
-    co_await engine::run_on(part->reactor(), part->tasks(), &change_part, part.get(), wanted);
+    const Status changed = co_await engine::run_on(part->reactor(), part->tasks(), &change_part, part.get(), wanted);
+    PENSTOCK_ASSERT(changed.is_ok());
   }
   unlock_ddl();
   co_return true;

@@ -24,6 +24,7 @@ LONG_FILES = {
 
 # Sources that the test of another file covers: which.
 TESTED_BY = {
+    "base/frame_pool.cc": "tests/allocation/allocation_test.cc",
     "btree/check.cc": "btree/tree_test.cc",
     "btree/cursor.cc": "btree/tree_test.cc",
     "btree/descent.cc": "btree/tree_test.cc",
@@ -49,6 +50,7 @@ TESTED_BY = {
     "engine/database.cc": "tests/api/api_test.cc",
     "engine/database_core.cc": "tests/api/api_test.cc",
     "engine/database_life.cc": "tests/api/donated_test.cc",
+    "engine/merged_scan.cc": "tests/api/api_test.cc",
     "engine/old_logs.cc": "tests/sim/engine_sim_test.cc",
     "engine/open.cc": "tests/api/bad_input_test.cc",
     "engine/reactor_part.cc": "tests/sim/engine_sim_test.cc",

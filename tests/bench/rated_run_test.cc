@@ -20,6 +20,7 @@ struct Kind {
   const char* name;
   const char* settings;
 };
+// NOLINTNEXTLINE(readability-identifier-naming): GoogleTest looks for it by this name.
 void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
 
 class RatedRun : public ::testing::TestWithParam<Kind> {

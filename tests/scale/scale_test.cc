@@ -1,6 +1,6 @@
-// Goal: what docs/limits.md states of large numbers holds: memory_limit while far more than that is written, 10,000 families,
-// 1,024 shards. Method: the process's own resident memory and the clock. A program of its own, so that other tests' memory does
-// not count; under a sanitizer, whose memory says nothing, only that it works.
+// Goal: what README.md states of memory and of large numbers holds: memory_limit while far more than that is written, 10,000
+// families, 1,024 shards. Method: the process's own resident memory and the clock. A program of its own, so that other tests'
+// memory does not count; under a sanitizer, whose memory says nothing, only that it works.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
