@@ -196,8 +196,8 @@ MemoryGate::Verdict ReactorPart::admit_memory(std::uint64_t bytes) {
   const MemoryGate::Verdict verdict = gate_.admit(bytes, memtable_bytes_, reactor_.now_ns());
   if (verdict == MemoryGate::Verdict::kFull) {
     freeze_largest();
-  } else if (verdict == MemoryGate::Verdict::kLater && !admission_timer_.is_armed()) {
-    admission_timer_.arm_at(gate_.next_ns());
+  } else if (verdict == MemoryGate::Verdict::kLater) {
+    admission_timer_.arm_at(gate_.next_ns());  // Sooner than before, if memory was freed meanwhile.
   }
   return verdict;
 }
