@@ -31,6 +31,19 @@ namespace {
 
 constexpr std::uint64_t kKeys = 2000;
 
+// The address sanitizer is to see every frame of a coroutine come and go: none is kept for the next one (base/frame_pool.cc).
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kKeepsFrames = false;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+constexpr bool kKeepsFrames = false;
+#else
+constexpr bool kKeepsFrames = true;
+#endif
+#else
+constexpr bool kKeepsFrames = true;
+#endif
+
 struct Count {
   std::uint64_t found = 0;
   std::uint64_t missing_pages = 0;
@@ -115,8 +128,10 @@ TEST_F(AllocationTest, SteadyCommitsOnAShardMakeNone) {
     ASSERT_TRUE(warming.status.is_ok()) << warming.status.to_string();
     const Count steady = db_->run_on(0, &commit_many, data, durability, std::uint64_t{2000}).get();
     ASSERT_TRUE(steady.status.is_ok()) << steady.status.to_string();
-    EXPECT_EQ(steady.allocations, 0U) << "durability " << static_cast<int>(durability) << ", " << warming.allocations
-                                      << " before";
+    if (kKeepsFrames) {
+      EXPECT_EQ(steady.allocations, 0U) << "durability " << static_cast<int>(durability) << ", " << warming.allocations
+                                        << " before";
+    }
   }
 }
 
