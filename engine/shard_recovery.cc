@@ -100,18 +100,16 @@ Task<Status> ShardEngine::deal(const wal::Part& part, wal::Position end) {
   co_return Status::ok();
 }
 
-/// Shard-I6. What an opening could not know, as unlogged commits leave no trace in the log, is left out: where the last record
-/// before the applied position ended, and, for the first record of an epoch, how far the one before had come by a flush.
+/// Shard-I6. Unlogged commits leave no trace in the log: the first record may continue a point before the applied one, and that of
+/// a later epoch one past the records before it, as far as a flush had come.
 bool ShardEngine::continues(const wal::Part& part, std::uint32_t epoch) const noexcept {
   if (part.first <= part.previous || part.first <= assigned_) {
     return false;
   }
-  const bool is_first = dealt_end_ == wal::Position{};
-  const std::uint32_t epoch_before = is_first ? superblock().applied.epoch : dealt_end_.epoch;
-  if (epoch != epoch_before) {
-    return is_first || part.previous >= logged_;
+  if (dealt_end_ == wal::Position{}) {
+    return part.previous <= assigned_;
   }
-  return is_first ? part.previous <= assigned_ : part.previous == logged_;
+  return epoch == dealt_end_.epoch ? part.previous == logged_ : part.previous >= logged_;
 }
 
 void ShardEngine::finish_recovery() {
