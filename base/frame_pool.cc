@@ -4,24 +4,15 @@
 #include <cstdint>
 #include <new>
 
+#include "base/sanitizer.h"
 #include "penstock/task.h"
-
-// A checker of memory is to see every frame come and go.
-#if defined(__SANITIZE_ADDRESS__)
-#define PENSTOCK_KEEPS_FRAMES 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define PENSTOCK_KEEPS_FRAMES 0
-#endif
-#endif
-#ifndef PENSTOCK_KEEPS_FRAMES
-#define PENSTOCK_KEEPS_FRAMES 1
-#endif
 
 namespace penstock::detail {
 
 namespace {
 
+/// The address sanitizer is to see every frame come and go.
+constexpr bool kKeepsFrames = !base::kHasAddressSanitizer;
 constexpr std::size_t kClassBytes = 64;
 constexpr std::size_t kClasses = 33;  // Frames of up to 2 KiB.
 constexpr std::size_t kKeptBytesMax = 1U << 20U;
@@ -60,7 +51,7 @@ constexpr std::size_t class_of(std::size_t bytes) noexcept { return (bytes + kCl
 
 void* allocate_frame(std::size_t bytes) {
   const std::size_t size_class = class_of(bytes);
-  if (!PENSTOCK_KEEPS_FRAMES || size_class >= kClasses) {
+  if (!kKeepsFrames || size_class >= kClasses) {
     return ::operator new(bytes);
   }
   FreeFrame* const frame = kept.by_class[size_class];
@@ -74,12 +65,12 @@ void* allocate_frame(std::size_t bytes) {
 
 void free_frame(void* memory, std::size_t bytes) noexcept {
   const std::size_t size_class = class_of(bytes);
-  const bool is_kept = PENSTOCK_KEEPS_FRAMES && size_class < kClasses && !kept.is_over && kept.bytes < kKeptBytesMax;
+  const bool is_kept = kKeepsFrames && size_class < kClasses && !kept.is_over && kept.bytes < kKeptBytesMax;
   if (!is_kept) {
     ::operator delete(memory);
     return;
   }
-  at_thread_end.is_made = true;
+  at_thread_end.is_made = true;  // A thread's object is made when it is first used.
   kept.by_class[size_class] = new (memory) FreeFrame{.next = kept.by_class[size_class]};
   kept.bytes += size_class * kClassBytes;
 }

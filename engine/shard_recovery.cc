@@ -100,8 +100,8 @@ Task<Status> ShardEngine::deal(const wal::Part& part, wal::Position end) {
   co_return Status::ok();
 }
 
-/// Shard-I6. Unlogged commits leave no trace in the log: the first record may continue a point before the applied one, and that of
-/// a later epoch one past the records before it, as far as a flush had come.
+/// Shard-I6. Unlogged commits leave no trace in the log: the first record may continue a point before the applied one, and that
+/// of a later epoch one past the records before it, as far as a flush had come.
 bool ShardEngine::continues(const wal::Part& part, std::uint32_t epoch) const noexcept {
   if (part.first <= part.previous || part.first <= assigned_) {
     return false;

@@ -6,6 +6,7 @@
 #include <new>
 #include <string>
 
+#include "base/sanitizer.h"
 #include "penstock/db.h"
 #include "tests/api/test_database.h"
 
@@ -32,17 +33,7 @@ namespace {
 constexpr std::uint64_t kKeys = 2000;
 
 // The address sanitizer is to see every frame of a coroutine come and go: none is kept for the next one (base/frame_pool.cc).
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool kKeepsFrames = false;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-constexpr bool kKeepsFrames = false;
-#else
-constexpr bool kKeepsFrames = true;
-#endif
-#else
-constexpr bool kKeepsFrames = true;
-#endif
+constexpr bool kKeepsFrames = !base::kHasAddressSanitizer;
 
 struct Count {
   std::uint64_t found = 0;

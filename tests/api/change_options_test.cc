@@ -1,7 +1,9 @@
-// Goal: what may change while a database is open does, on every shard; what may not is refused and changes nothing.
+// Goal: options that are changed while a database is open take effect (the cache and the gathering of writes are looked at),
+// and what is out of range is refused by name.
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "tests/api/test_database.h"
 
@@ -43,6 +45,30 @@ TEST_F(ChangeOptionsTest, TheCacheGivesUpWhatItHasTooMuchOf) {
     ASSERT_TRUE(db_->get(family, std::to_string(row)).get().has_value());
   }
   EXPECT_GT(db_->metrics().get()->cache_bytes, after);
+}
+
+TEST_F(ChangeOptionsTest, WritesThatLieFarApartAreGatheredFromThenOn) {
+  DatabaseOptions options = small_options();
+  options.gather_from_bytes = ~std::uint64_t{0};
+  open(options);
+  const Family family = this->family("data", {.shard = 0});
+  const auto write_each = [&](std::uint64_t step, const std::string& value) {
+    std::vector<Future<Status>> answers;
+    for (std::uint64_t row = 0; row < 20'000; row += step) {
+      answers.push_back(db_->put(family, std::to_string(100'000 + row), value, {.durability = Durability::kBuffered}));
+    }
+    for (Future<Status>& answer : answers) {
+      ASSERT_TRUE(answer.get().is_ok());
+    }
+    ASSERT_TRUE(db_->flush().get().is_ok());
+  };
+  write_each(1, std::string(150, 'v'));
+  write_each(500, "far apart");
+  EXPECT_EQ(db_->metrics().get()->runs_made, 0U);
+  ASSERT_TRUE(db_->change_options({.gather_from_bytes = 0}).get().has_value());
+  write_each(500, "far apart again");
+  EXPECT_GT(db_->metrics().get()->runs_made, 0U);
+  EXPECT_EQ(db_->get(family, "100500").get().value(), "far apart again");
 }
 
 TEST_F(ChangeOptionsTest, WhatIsOutOfRangeIsRefusedByName) {

@@ -4,32 +4,25 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "base/random.h"
+#include "base/sanitizer.h"
 #include "penstock/db.h"
 #include "reactor/temporary_directory.h"
 
 namespace penstock::scaletest {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kIsMeasured = false;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr bool kIsMeasured = false;
-#else
-constexpr bool kIsMeasured = true;
-#endif
-#else
-constexpr bool kIsMeasured = true;
-#endif
+constexpr bool kIsMeasured = !base::kHasAddressSanitizer && !base::kHasThreadSanitizer;
 /// Sanitizers take many times as long.
 constexpr std::uint64_t kScale = kIsMeasured ? 1 : 10;
 
