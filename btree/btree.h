@@ -148,6 +148,7 @@ struct MergeOperation {
   Bytes value;
   std::optional<ExtentPointer> extent = std::nullopt;
   const std::string* end = nullptr;
+  bool is_early = false;  ///< `extent` was written before its record (PageStore::put_early); the tree adopts it.
 };
 
 /// Operations in ascending key order, at most one per key (a kMove may share the key of another and comes before it; none

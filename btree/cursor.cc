@@ -40,7 +40,7 @@ struct Cursor::Impl {
   std::uint32_t index = 0;
   bool is_valid = false;
   bool must_descend = false;  // The path leads to a child that has not been entered.
-  std::string key;            // That of `index`.
+  std::string key;            // That of `index`; begins with the leaf's prefix.
   /// Of the next leaf, if it is in memory: what the processor has not been asked to bring yet, and how much of it to ask for at
   /// each step, so that all of it is there when the walk is.
   std::span<const std::byte> next_bytes;
@@ -103,6 +103,7 @@ bool Cursor::Impl::enter(PageRef page, const Bytes* sought) {
   index = sought == nullptr ? 0 : node.lower_bound(*sought).index;
   is_valid = index < node.count();
   must_descend = false;
+  key.assign(node.prefix());
   if (use == Use::kReader && !path.empty()) {
     next_bytes = PageStore::linked_bytes(path.back().page, path.back().index + 1);
     const std::size_t steps = std::max<std::size_t>(node.count() - std::min(index, node.count()), 1);
@@ -159,13 +160,13 @@ void Cursor::show() noexcept {
   valid_ = impl.is_valid;
   if (!valid_) return;
   impl.fetch_ahead();
-  const Cell cell = cell_at(impl.node, impl.index);
-  impl.key.assign(cell.prefix, cell.prefix_bytes);
-  impl.key.append(cell.suffix, cell.suffix_bytes);
+  const NodeView::LeafCell cell = impl.node.leaf_cell_at(impl.index);
+  impl.key.resize(impl.node.prefix().size());
+  impl.key.append(cell.suffix);
   key_ = impl.key;
   has_extent_ = (cell.flags & kCellExtent) != 0;
   is_delete_ = cell.flags == kCellDeleted;
-  value_ = has_extent_ ? Bytes() : Bytes(cell.payload, cell.payload_bytes);
+  value_ = has_extent_ ? Bytes() : cell.payload;
 }
 
 std::optional<ExtentPointer> Cursor::load_extent() const noexcept { return impl_->node.extent(impl_->index); }

@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/checksum.h"
 #include "base/integer.h"
+#include "btree/extent_head.h"
 #include "btree/page.h"
 #include "btree/page_format.h"
 #include "btree/page_store_impl.h"
@@ -22,32 +23,6 @@ constexpr std::uint64_t kReadBlocks = 64;
 constexpr std::uint64_t kBlocksPerChecksum = kExtentChecksumBytes / kPageBlockBytes;
 static_assert(extent_head_blocks(kValueBytesMax) <= kReadBlocks);
 static_assert(kReadBlocks % kBlocksPerChecksum == 0);
-
-std::uint64_t piece_checksum(std::span<const std::byte> value, std::uint64_t piece) noexcept {
-  const std::uint64_t offset = piece * kExtentChecksumBytes;
-  return base::checksum(value.subspan(offset, std::min<std::uint64_t>(kExtentChecksumBytes, value.size() - offset)));
-}
-
-std::vector<std::byte> build_head(FamilyId family, Bytes key, Bytes value, Address address, std::uint64_t birth) {
-  std::vector<std::byte> head(extent_head_blocks(value.size()) * kPageBlockBytes);
-  ExtentHeader header{};
-  header.page.magic = kPageMagic;
-  header.page.type = static_cast<std::uint8_t>(PageType::kExtent);
-  header.page.version = kPageVersion;
-  header.page.family = family;
-  header.page.file = address.file;
-  header.page.block = address.block;
-  header.page.birth = birth;
-  header.value_bytes = value.size();
-  header.key_bytes = static_cast<std::uint16_t>(key.size());
-  base::store(head, header);
-  std::memcpy(head.data() + sizeof(header), key.data(), key.size());
-  for (std::uint64_t piece = 0; piece < extent_checksum_count(value.size()); ++piece) {
-    const base::le64 sum = piece_checksum(as_span(value), piece);
-    base::store(std::span(head).subspan(kExtentChecksumsOffset + (piece * sizeof(sum))), sum);
-  }
-  return head;
-}
 
 bool is_head_of(std::span<const std::byte> head, const ExtentPointer& pointer, FamilyId family) noexcept {
   if (base::checksum(head) != pointer.checksum) return false;
@@ -160,10 +135,7 @@ Task<Result<ExtentPointer>> PageStore::Impl::put_extent(FamilyId family, Bytes k
   PENSTOCK_ASSERT_NE(pass_, 0U);
   PENSTOCK_ASSERT(!value.empty() && value.size() <= kValueBytesMax && key.size() <= kKeyBytesMax);
   if (const Status status = pass_status(); !status.is_ok()) co_return std::unexpected(status);
-  if (must_confirm_) {
-    const Status confirmed = co_await confirm_slot();
-    if (!confirmed.is_ok()) co_return std::unexpected(confirmed);
-  }
+  if (const Status confirmed = co_await confirm_if_needed(); !confirmed.is_ok()) co_return std::unexpected(confirmed);
   const Result<Address> address = co_await place_extent(extent_blocks(value.size()));
   if (!address.has_value()) co_return std::unexpected(address.error());
   const std::vector<std::byte> head = build_head(family, key, value, *address, pass_);

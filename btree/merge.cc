@@ -55,6 +55,7 @@ Task<Status> Merger::build() {
     const MergeOperation& operation = source_.current();
     if (makes_cell(operation)) {
       changed_ = true;
+      if (operation.is_early) store_.adopt_early(*operation.extent);
       if (needs_extent(operation)) PENSTOCK_CO_TRY(co_await write_extent(operation.key, operation.value));
       PENSTOCK_CO_TRY(add_pair(operation));
       stats_.puts += 1;
@@ -151,6 +152,7 @@ Task<Status> Merger::merge_leaf() {
       const NodeView::Position position = leaf_.node.lower_bound(operation.key);
       if (makes_cell(operation) || position.equal) {
         if (!leaf_.dirty) PENSTOCK_CO_TRY(co_await start_dirty_leaf());
+        if (operation.is_early) store_.adopt_early(*operation.extent);
         if (needs_extent(operation)) PENSTOCK_CO_TRY(co_await write_extent(operation.key, operation.value));
         PENSTOCK_CO_TRY(apply(operation, position));
       }

@@ -81,6 +81,25 @@ class NodeView {
     key.append(suffix(index));
   }
 
+  /// A leaf's cell in one look at its slot.
+  struct LeafCell {
+    Bytes suffix;
+    Bytes payload;
+    std::uint8_t flags = 0;
+  };
+  LeafCell leaf_cell_at(std::uint32_t index) const noexcept {
+    PENSTOCK_ASSERT_LT(index, count_);
+    const Slot stored = slot(index);
+    const char* const cell = base_ + stored.cell_offset.get();
+    LeafCellHeader header;
+    std::memcpy(&header, cell, sizeof(header));
+    const char* const suffix_begin = cell + sizeof(header);
+    const std::size_t suffix_bytes = stored.suffix_bytes.get();
+    return {.suffix = {suffix_begin, suffix_bytes},
+            .payload = {suffix_begin + suffix_bytes, header.payload_bytes.get()},
+            .flags = header.flags};
+  }
+
   ChildPointer child(std::uint32_t index) const noexcept;
   std::uint8_t cell_flags(std::uint32_t index) const noexcept { return leaf_cell(index).flags; }
   std::uint8_t cell_codec(std::uint32_t index) const noexcept { return leaf_cell(index).codec; }

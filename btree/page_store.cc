@@ -101,6 +101,17 @@ Result<ChildPointer> PageStore::put_page(std::span<std::byte> page, std::uint64_
 Task<Result<ExtentPointer>> PageStore::put_extent(FamilyId family, Bytes key, Bytes value) {
   return impl_->put_extent(family, key, value);
 }
+Task<Status> PageStore::put_early(std::vector<EarlyValue> values, std::vector<ExtentPointer>* extents) {
+  return impl_->put_early(std::move(values), extents);
+}
+bool PageStore::claim_early(const ExtentPointer& pointer) { return impl_->claim_early(pointer); }
+void PageStore::hold_early(const ExtentPointer& pointer) noexcept {
+  impl_->map().hold_early(pointer.address, extent_blocks(pointer.value_bytes));
+}
+void PageStore::release_early(const ExtentPointer& pointer) noexcept {
+  impl_->map().release_early(pointer.address, extent_blocks(pointer.value_bytes));
+}
+void PageStore::adopt_early(const ExtentPointer& pointer) { impl_->adopt_early(pointer); }
 void PageStore::free_page(const ChildPointer& pointer) { impl_->free_page(pointer); }
 void PageStore::free_extent(const ExtentPointer& pointer) { impl_->free_extent(pointer); }
 Task<Status> PageStore::throttle() { return impl_->throttle(); }
@@ -130,6 +141,8 @@ PageStore::Impl::Impl(reactor::Reactor& reactor, PageStoreOptions options)
       cache_(options_.budgets.cache_bytes),
       writer_(reactor, files_, options_.run_bytes_max),
       super_buffer_(kSuperSlotBytes),
+      early_sync_ended_(reactor),
+      growth_unlocked_(reactor),
       prefetches_(reactor),
       reads_ended_(reactor) {}
 

@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "btree/pointer.h"
+#include "btree/write_pace.h"
 #include "penstock/status.h"
 #include "penstock/task.h"
 #include "reactor/reactor.h"
@@ -62,7 +63,8 @@ struct StoreBudgets {
 };
 
 struct PageStoreOptions {
-  std::string directory;  ///< shard-<s>
+  WritePace* pace = nullptr;  ///< Shared by the reactor's stores, and outlives them. Null: none.
+  std::string directory;      ///< shard-<s>
   StoreIdentity identity;
   ShardId shard = 0;
   StoreBudgets budgets;
@@ -90,6 +92,7 @@ struct StoreCounters {
   std::uint64_t cache_bytes = 0;
   std::uint64_t publications = 0;
   std::uint64_t zones_cleaned = 0;
+  std::uint64_t early_extents = 0;  ///< Written before their record.
 };
 
 struct Frame;
@@ -160,6 +163,24 @@ class PageStore {
   /// reference to each: while it lives, read_page() finds the page. Nothing is admitted; errors are met by read_page().
   void prefetch(std::span<const ChildPointer> pages, FamilyId family, std::deque<PageRef>& references);
   Task<Result<std::string>> read_extent(ExtentPointer pointer, FamilyId family);
+
+  // --- values written once, before the record that names them; at any time (early_extents.cc) ---
+  struct EarlyValue {
+    FamilyId family = 0;
+    Bytes key;
+    Bytes value;
+  };
+  /// Writes the values to extents of their own and syncs them: they are durable when it returns, but no tree reaches them yet.
+  /// Each is held once. Views stay good meanwhile. Errors: no_space, too_large, io_error (nothing is held); poisoned, also when
+  /// the sync failed.
+  Task<Status> put_early(std::vector<EarlyValue> values, std::vector<ExtentPointer>* extents);
+  /// Before the first pass: an extent that a log names. Held once. False: it cannot be there.
+  bool claim_early(const ExtentPointer& pointer);
+  /// An early extent's space stays its own while it is held or a tree reaches it.
+  void hold_early(const ExtentPointer& pointer) noexcept;
+  void release_early(const ExtentPointer& pointer) noexcept;
+  /// In a pass: a tree will reach it. Held meanwhile.
+  void adopt_early(const ExtentPointer& pointer);
 
   /// Keeps what the current root reaches readable, across publications, while it lives.
   class ReadPin {

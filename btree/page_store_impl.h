@@ -1,5 +1,5 @@
 // What a PageStore is made of. Shared by the files that implement it: page_store.cc (front), store_open.cc, store_pass.cc,
-// store_read.cc, descent.cc, extent.cc.
+// store_read.cc, descent.cc, extent.cc, early_extents.cc.
 //
 // Invariants, beside those of page_store.h:
 //   Impl-I1 The table copy written for a file is one that neither slot names.
@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -58,6 +59,11 @@ class PageStore::Impl {
   Task<Result<ExtentPointer>> put_extent(FamilyId family, Bytes key, Bytes value);
   void free_extent(const ExtentPointer& pointer);
 
+  // --- early_extents.cc ---
+  Task<Status> put_early(std::vector<EarlyValue> values, std::vector<ExtentPointer>* extents);
+  bool claim_early(const ExtentPointer& pointer);
+  void adopt_early(const ExtentPointer& pointer);
+
   // --- store_pass.cc ---
   std::uint64_t begin_pass();
   Task<Status> reserve(std::uint64_t blocks, bool for_reserve);
@@ -65,6 +71,7 @@ class PageStore::Impl {
                                 const ChildPointer& successor_of);
   void free_page(const ChildPointer& pointer);
   Task<Status> throttle();
+  Task<> keep_pace();
   Task<Status> publish(AppliedPosition applied, ChildPointer roots);
   Task<> abandon();
   Status failure() const noexcept { return poisoned_ ? Status(Code::kPoisoned).with_shard(options_.shard) : Status::ok(); }
@@ -117,6 +124,7 @@ class PageStore::Impl {
 
   // A pass.
   Task<Status> grow(std::size_t zones, std::size_t consecutive);
+  Task<Status> grow_locked(std::size_t zones, std::size_t consecutive);
   Task<Status> lengthen(std::uint16_t number, std::uint32_t zones);
   Task<Status> fill_holes(std::size_t zones);
   Task<Status> grow_file(std::uint16_t number, std::uint32_t zones);
@@ -129,7 +137,16 @@ class PageStore::Impl {
   Task<Status> append_extent(Address address, std::span<const std::byte> head, Bytes value);
   void finish_pass(bool published);
 
+  // Early extents.
+  Task<Result<Address>> place_early(std::uint64_t blocks);
+  Task<> write_early(const EarlyValue* value, Address address, ExtentPointer* pointer, Status* status);
+  Task<Status> sync_early(std::uint16_t number);
+  Status find_file_zones(Address address, std::uint64_t blocks);
+
   // Publishing.
+  Task<> lock_growth();
+  void unlock_growth();
+  Task<Status> confirm_if_needed();
   Task<Status> confirm_slot();
   Task<Status> publish_now(AppliedPosition applied, ChildPointer roots);
   Task<Status> write_tables(SuperblockContent* content);
@@ -154,6 +171,7 @@ class PageStore::Impl {
   ZoneMap map_;
   PageWriter writer_;
   reactor::AlignedBuffer super_buffer_;
+  std::uint64_t paced_bytes_ = 0;                ///< Of the writer's, those that the pace knows of.
   std::vector<reactor::AlignedBuffer> buffers_;  ///< For reading extents and zones.
 
   std::uint64_t pass_ = 0;  ///< Its generation, 0 outside.
@@ -163,6 +181,15 @@ class PageStore::Impl {
   bool poisoned_ = false;
 
   std::uint32_t reads_ = 0;
+  struct EarlySync {
+    std::uint64_t asked = 0;
+    std::uint64_t covered = 0;
+    bool is_running = false;
+  };
+  std::map<std::uint16_t, EarlySync> early_syncs_;  ///< By file number; entries stay where they are.
+  reactor::Event early_sync_ended_;
+  bool growth_locked_ = false;  ///< Files change their lengths, or a publication writes down which they have.
+  reactor::Event growth_unlocked_;
   reactor::TaskGroup prefetches_;
   reactor::Event reads_ended_;
   mutable StoreCounters counters_;

@@ -5,8 +5,12 @@
 #pragma once
 
 #include <compare>
+#include <cstddef>
 #include <cstdint>
+#include <string>
 
+#include "penstock/bytes.h"
+#include "penstock/status.h"
 #include "penstock/types.h"
 
 namespace penstock::btree {
@@ -58,5 +62,11 @@ struct ExtentPointer {
   std::uint64_t checksum = 0;
   friend bool operator==(const ExtentPointer&, const ExtentPointer&) = default;
 };
+
+/// An extent pointer as records and memtables keep it: as leaves do (page_format.h).
+inline constexpr std::size_t kExtentPointerBytes = 32;
+std::string extent_to_bytes(const ExtentPointer& pointer);
+/// Errors: corruption.
+Result<ExtentPointer> extent_from_bytes(Bytes bytes) noexcept;
 
 }  // namespace penstock::btree

@@ -23,6 +23,8 @@ constexpr std::size_t kKeptFreeZonesMin = 8;
 constexpr std::uint32_t kZeroWriteBytes = 256 * 1024;
 /// What a pass may place between two calls of throttle(): 2 MiB.
 constexpr std::uint64_t kBlocksBetweenThrottles = 512;
+/// Shorter waits for the pace are not worth a timer.
+constexpr std::uint64_t kPaceGrainNs = 1'000'000;
 
 }  // namespace
 
@@ -45,7 +47,7 @@ std::uint32_t PageStore::Impl::file_zones_max() const noexcept {
 Task<Status> PageStore::Impl::reserve(std::uint64_t blocks, bool for_reserve) {
   PENSTOCK_ASSERT_NE(pass_, 0U);
   PENSTOCK_CO_TRY(pass_status());
-  if (must_confirm_) PENSTOCK_CO_TRY(co_await confirm_slot());
+  PENSTOCK_CO_TRY(co_await confirm_if_needed());
   map_.refresh_free();
   if (for_reserve) map_.use_reserve();
   const std::size_t wanted = map_.zones_for(blocks) + (for_reserve ? 0 : map_.reserve_zones());
@@ -56,6 +58,23 @@ Task<Status> PageStore::Impl::reserve(std::uint64_t blocks, bool for_reserve) {
 /// At least `zones` more free zones, `consecutive` of them in a row, or no_space. Holes first: their file has the length
 /// already.
 Task<Status> PageStore::Impl::grow(std::size_t zones, std::size_t consecutive) {
+  co_await lock_growth();
+  const Status status = co_await grow_locked(zones, consecutive);
+  unlock_growth();
+  co_return status;
+}
+
+Task<> PageStore::Impl::lock_growth() {
+  while (growth_locked_) co_await growth_unlocked_.wait();
+  growth_locked_ = true;
+}
+
+void PageStore::Impl::unlock_growth() {
+  growth_locked_ = false;
+  growth_unlocked_.notify_all();
+}
+
+Task<Status> PageStore::Impl::grow_locked(std::size_t zones, std::size_t consecutive) {
   if (consecutive <= 1) {
     const std::size_t wanted = map_.free_zones() + zones;
     PENSTOCK_CO_TRY(co_await fill_holes(zones));
@@ -252,8 +271,20 @@ Status PageStore::Impl::pass_status() {
   return pass_error_;
 }
 
+/// Waits as long as the pace wants for what was written since the last call.
+Task<> PageStore::Impl::keep_pace() {
+  const std::uint64_t written = writer_.written_bytes();
+  const std::uint64_t since = written - std::exchange(paced_bytes_, written);
+  const std::uint64_t now = reactor_.now_ns();
+  const std::uint64_t due = options_.pace == nullptr ? 0 : options_.pace->note(since, now);
+  if (due > now + kPaceGrainNs) {
+    co_await reactor_.sleep(due - now);
+  }
+}
+
 Task<Status> PageStore::Impl::throttle() {
   co_await writer_.wait_below(options_.budgets.write_bytes_in_flight_max);
+  co_await keep_pace();
   PENSTOCK_CO_TRY(pass_status());
   // Room for what is placed until the next call; no pass can say beforehand how much it writes.
   const Status reserved = co_await reserve(kBlocksBetweenThrottles, map_.may_use_reserve());
@@ -270,7 +301,11 @@ Task<Status> PageStore::Impl::publish(AppliedPosition applied, ChildPointer root
   writer_.flush();
   co_await writer_.wait_below(0);
   Status status = pass_status();
-  if (status.is_ok()) status = co_await publish_now(applied, roots);
+  if (status.is_ok()) {
+    co_await lock_growth();  // Each superblock says how long the files are.
+    status = co_await publish_now(applied, roots);
+    unlock_growth();
+  }
   finish_pass(status.is_ok());
   co_return status;
 }
@@ -293,6 +328,14 @@ Task<Status> PageStore::Impl::publish_now(AppliedPosition applied, ChildPointer 
   current_ = std::move(content);
   ++counters_.publications;
   co_return Status::ok();
+}
+
+Task<Status> PageStore::Impl::confirm_if_needed() {
+  if (!must_confirm_) co_return Status::ok();
+  co_await lock_growth();
+  const Status status = must_confirm_ ? co_await confirm_slot() : Status::ok();
+  unlock_growth();
+  co_return status;
 }
 
 /// The contents of current under a new generation, over a slot that must not come back.

@@ -16,10 +16,6 @@ constexpr std::uint64_t kGarbageZonesMin = 4;
 /// A page of up to 16 blocks may leave 15 behind at the end of a zone.
 constexpr std::uint64_t kBlocksPerZoneSure = kZoneBlocks - (kPageBlocksMax - 1);
 
-Address address_of(std::uint64_t key) noexcept {
-  return Address{static_cast<std::uint16_t>(key >> 32U), static_cast<std::uint32_t>(key)};
-}
-
 Address zone_of(Address address) noexcept { return zone_address(address.file, address.zone()); }
 
 }  // namespace
@@ -184,6 +180,20 @@ std::optional<Address> ZoneMap::take_zones(std::uint64_t blocks) {
   PENSTOCK_ASSERT_GT(blocks, kZoneBlocks);
   const std::size_t wanted = base::div_ceil<std::uint64_t>(blocks, kZoneBlocks);
   if (!may_take(wanted)) return std::nullopt;
+  const std::optional<Address> begin = find_free_run(wanted);
+  if (!begin.has_value()) return std::nullopt;
+  for (std::size_t index = 0; index < wanted; ++index) {
+    const Address zone = address_of(begin->key() + (index * kZoneBlocks));
+    open_new_zone(zone, ZoneState::kSpan);
+    const std::uint64_t rest = blocks - (index * kZoneBlocks);
+    at(zone).filled = kZoneBlocks;
+    at(zone).live = static_cast<std::uint16_t>(std::min<std::uint64_t>(rest, kZoneBlocks));
+  }
+  return begin;
+}
+
+/// The first of so many consecutive free zones.
+std::optional<Address> ZoneMap::find_free_run(std::size_t zones) const noexcept {
   std::size_t run = 0;
   std::uint64_t begin = 0;
   for (const std::uint64_t key : free_) {
@@ -191,17 +201,9 @@ std::optional<Address> ZoneMap::take_zones(std::uint64_t blocks) {
       begin = key;
       run = 0;
     }
-    if (++run == wanted) break;
+    if (++run == zones) return address_of(begin);
   }
-  if (run < wanted) return std::nullopt;
-  for (std::size_t index = 0; index < wanted; ++index) {
-    const Address zone = address_of(begin + (index * kZoneBlocks));
-    open_new_zone(zone, ZoneState::kSpan);
-    const std::uint64_t rest = blocks - (index * kZoneBlocks);
-    at(zone).filled = kZoneBlocks;
-    at(zone).live = static_cast<std::uint16_t>(std::min<std::uint64_t>(rest, kZoneBlocks));
-  }
-  return address_of(begin);
+  return std::nullopt;
 }
 
 bool ZoneMap::release(Address address, std::uint64_t blocks) {
@@ -284,6 +286,7 @@ void ZoneMap::restore(const Saved& saved) {
   zone.touched = false;
   zone.avoided = avoided;
   zone.evacuated = evacuated;
+  if (is_early(saved.zone)) return;
   const bool is_free = !avoided && (zone.state == ZoneState::kFree || zone.state == ZoneState::kEmptied);
   if (is_free) free_.insert(saved.zone.key());
   if (avoided && zone.state == ZoneState::kEmptied) emptied_.push_back(saved.zone.key());
@@ -298,7 +301,7 @@ void ZoneMap::end_pass(bool published) {
     }
     Zone& zone = at(saved.zone);
     zone.touched = false;
-    if (zone.state == ZoneState::kEmptied) emptied_.push_back(saved.zone.key());
+    if (zone.state == ZoneState::kEmptied && !is_early(saved.zone)) emptied_.push_back(saved.zone.key());
   }
   saved_.clear();
   for (const Address zone : evacuated_) at(zone).evacuated = false;
@@ -333,6 +336,7 @@ SpaceStats ZoneMap::stats() const noexcept {
   }
   stats.free_bytes = free_.size() * std::uint64_t{kZoneBytes};
   stats.pinned_bytes = emptied_.size() * std::uint64_t{kZoneBytes};
+  for (const auto& [key, early] : early_) stats.pinned_bytes += at(address_of(key)).is_in_use() ? 0 : kZoneBytes;
   std::uint64_t room = std::uint64_t{page_zone_.room} * kPageBlockBytes;
   for (const OpenZone& open : extent_zones_) room += std::uint64_t{open.room} * kPageBlockBytes;
   PENSTOCK_ASSERT_GE(stats.garbage_bytes, room);
@@ -363,7 +367,7 @@ std::vector<Address> ZoneMap::clean_candidates() const {
       const Zone& zone = at(address);
       const bool is_open = (address == page_zone_.zone && page_zone_.room > 0) ||
                            std::ranges::any_of(extent_zones_, [&](const OpenZone& open) { return open.zone == address; });
-      if (zone.state != ZoneState::kInUse || zone.live == kZoneBlocks || zone.avoided || is_open) continue;
+      if (zone.state != ZoneState::kInUse || zone.live == kZoneBlocks || zone.avoided || is_open || is_early(address)) continue;
       if (has_old_pin) {
         const auto pinned = pins_.lower_bound(zone.first);
         if (pinned != pins_.end() && pinned->first < slots_.second) continue;

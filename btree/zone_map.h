@@ -6,6 +6,9 @@
 //          in the free list. Kept: the generations of the two slots, and pins.
 //   Map-I2 What a pass frees is not written by that pass.
 //   Map-I3 Blocks of a zone are handed out in ascending order, each once between two emptyings.
+//   Map-I5 A zone with early blocks (take_early, claim_early) that somebody holds is handed out by nothing else, neither
+//   emptied
+//          nor cleaned. Its entry in the tables says nothing of them until a pass adopts some.
 //   Map-I4 end_pass(false) restores all counts; blocks handed out of a zone that was in use before stay filled: they are lost
 //          until the zone is emptied.
 // Units: blocks of 4 KiB, zones of 1 MiB. Thread: the shard's reactor.
@@ -28,6 +31,10 @@ namespace penstock::btree {
 
 inline constexpr Address zone_address(std::uint16_t file, std::uint32_t zone) noexcept {
   return Address{file, zone * kZoneBlocks};
+}
+
+inline constexpr Address address_of(std::uint64_t key) noexcept {
+  return Address{static_cast<std::uint16_t>(key >> 32U), static_cast<std::uint32_t>(key)};
 }
 
 class ZoneMap {
@@ -75,6 +82,20 @@ class ZoneMap {
   void seal_pass();
   void end_pass(bool published);
 
+  // --- blocks that are written before a tree names them (zone_map_early.cc); at any time ---
+  /// 1 or more adjacent blocks, more than 256 in whole zones; held once. Leaves passes what they count on. Nothing: the files
+  /// have to grow, by early_zones_wanted(blocks).
+  std::optional<Address> take_early(std::uint64_t blocks);
+  std::size_t early_zones_wanted(std::uint64_t blocks) const noexcept;
+  /// Between opening and the first pass: blocks that an earlier opening took, held once. They lie within the files.
+  void claim_early(Address address, std::uint64_t blocks);
+  void hold_early(Address address, std::uint64_t blocks) noexcept;
+  void release_early(Address address, std::uint64_t blocks) noexcept;
+  /// In a pass: they are live from now on. Held meanwhile.
+  void adopt_early(Address address, std::uint64_t blocks);
+  /// No more into the zone under way: a write failed there.
+  void close_early() noexcept { early_open_ = {}; }
+
   // --- how much there is ---
   std::size_t free_zones() const noexcept { return free_.size(); }
   bool is_free(Address zone) const noexcept { return free_.contains(zone.key()); }
@@ -115,6 +136,18 @@ class ZoneMap {
     std::uint32_t room = 0;
   };
 
+  struct EarlyZone {
+    std::uint32_t holds = 0;
+    std::uint16_t filled = 0;
+  };
+
+  bool is_early(Address zone) const noexcept { return early_.contains(zone.key()); }
+  void make_early(Address zone, std::uint16_t filled);
+  void retire_early(Address zone);
+  template <class Apply>
+  static void each_zone(Address address, std::uint64_t blocks, Apply apply);
+  std::optional<Address> find_free_run(std::size_t zones) const noexcept;
+
   Zone& at(Address zone) noexcept { return files_[zone.file - 1U].zones[zone.zone()]; }
   const Zone& at(Address zone) const noexcept { return files_[zone.file - 1U].zones[zone.zone()]; }
   Zone& touch(Address zone);
@@ -145,6 +178,9 @@ class ZoneMap {
   std::vector<Address> evacuated_;
   OpenZone page_zone_;
   std::vector<OpenZone> extent_zones_;
+
+  std::map<std::uint64_t, EarlyZone> early_;  // By address key.
+  OpenZone early_open_;
 };
 
 }  // namespace penstock::btree

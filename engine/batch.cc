@@ -40,6 +40,7 @@ Status Batch::add(const Family& family, std::uint8_t kind, Bytes key, Bytes valu
     }
   }
   engine::encode_operation({static_cast<engine::OperationKind>(kind), family.id(), key, value}, part.encoded);
+  part.large_bytes += value.size() > kLoggedValueBytesMax ? value.size() : 0;
   ++part.operation_count;
   ++operation_count_;
   return Status::ok();
@@ -69,6 +70,7 @@ void Batch::clear() noexcept {
     part.operation_count = 0;
     part.encoded.clear();
     part.families.clear();
+    part.large_bytes = 0;
   }
   operation_count_ = 0;
 }

@@ -9,7 +9,7 @@ namespace {
 
 // A struct that grows gets its new members at the end and keeps its first size in kStructBytesMin.
 static_assert(sizeof(penstock_runtime_options) == 40);
-static_assert(sizeof(penstock_database_options) == 88);
+static_assert(sizeof(penstock_database_options) == 96);
 static_assert(sizeof(penstock_family_options) == 24);
 static_assert(sizeof(penstock_commit_options) == 12);
 static_assert(sizeof(penstock_scan_options) == 48);
@@ -65,6 +65,7 @@ penstock_database_options to_c(const DatabaseOptions& options) {
           .log_budget_bytes = options.log_budget_bytes,
           .log_segment_bytes = options.log_segment_bytes,
           .flush_write_bytes = options.flush_write_bytes,
+          .flush_bytes_per_second = options.flush_bytes_per_second,
           .gather_from_bytes = options.gather_from_bytes,
           .on_progress = nullptr,
           .progress_context = nullptr};
@@ -187,6 +188,7 @@ Outcome<DatabaseOptions> read_options(const penstock_database_options* options) 
                          .space_use_percent = given->space_use_percent,
                          .borrowed_reads = given->borrowed_reads != 0,
                          .flush_write_bytes = given->flush_write_bytes,
+                         .flush_bytes_per_second = given->flush_bytes_per_second,
                          .gather_from_bytes = given->gather_from_bytes};
   if (given->on_progress != nullptr) {
     wanted.on_progress = [call = given->on_progress, context = given->progress_context](const OpenProgress& progress) {

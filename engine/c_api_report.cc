@@ -18,9 +18,9 @@ namespace {
 
 static_assert(sizeof(penstock_recovery_report) == 56);
 static_assert(sizeof(penstock_verify_report) == 40);
-static_assert(sizeof(penstock_metrics) == 360);
-// The engine's two lack struct_bytes and the padding after it; the one of C lacks the name of the backend.
-static_assert(sizeof(Metrics) - sizeof(std::string) == sizeof(penstock_metrics) - 8,
+static_assert(sizeof(penstock_metrics) == 400);
+// The engine's lacks struct_bytes, in whose place it has padding; the one of C lacks the name of the backend.
+static_assert(sizeof(Metrics) - sizeof(std::string) == sizeof(penstock_metrics),
               "a new metric goes into penstock/penstock.h and to_c too");
 
 using VerifyAnswer = Outcome<VerifyReport>;
@@ -71,13 +71,14 @@ penstock_metrics to_c(const Metrics& metrics) {
   return {.struct_bytes = 0,
           .reactors = metrics.reactors,
           .poisoned_logs = metrics.poisoned_logs,
-          .reserved = 0,
+          .damaged_families = metrics.damaged_families,
           .commits = metrics.commits,
           .operations = metrics.operations,
           .gets = metrics.gets,
           .gets_borrowed = metrics.gets_borrowed,
           .gets_from_disk = metrics.gets_from_disk,
           .scans = metrics.scans,
+          .large_values = metrics.large_values,
           .log_groups = metrics.log_groups,
           .log_appended_bytes = metrics.log_appended_bytes,
           .log_written_bytes = metrics.log_written_bytes,
@@ -94,16 +95,20 @@ penstock_metrics to_c(const Metrics& metrics) {
           .cache_misses = metrics.cache_misses,
           .zones_cleaned = metrics.zones_cleaned,
           .runs_made = metrics.runs_made,
+          .runs_joined = metrics.runs_joined,
           .run_entries = metrics.run_entries,
           .run_slices = metrics.run_slices,
-          .run_filter_bytes = metrics.run_filter_bytes,
           .space_file_bytes = metrics.space_file_bytes,
           .space_live_bytes = metrics.space_live_bytes,
           .space_free_bytes = metrics.space_free_bytes,
           .space_pinned_bytes = metrics.space_pinned_bytes,
           .space_garbage_bytes = metrics.space_garbage_bytes,
+          .memory_share_bytes = metrics.memory_share_bytes,
           .memtable_bytes = metrics.memtable_bytes,
+          .memtable_ready_bytes = metrics.memtable_ready_bytes,
           .cache_bytes = metrics.cache_bytes,
+          .run_filter_bytes = metrics.run_filter_bytes,
+          .log_buffer_bytes = metrics.log_buffer_bytes,
           .delayed_commits = metrics.delayed_commits,
           .delayed_ns = metrics.delayed_ns,
           .delayed_ns_max = metrics.delayed_ns_max,

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
+#include "engine/large_values.h"
 #include "penstock/options.h"
 #include "penstock/status.h"
 #include "penstock/types.h"
@@ -24,13 +26,18 @@ class CommitCall : public reactor::Message {
   Bytes payload;
   std::uint32_t operation_count = 0;
   const std::vector<FamilyId>* families = nullptr;
-  std::uint64_t payload_checksum = 0;
+  std::uint64_t payload_checksum = 0;  ///< Not needed with large values.
+  bool has_large_values = false;       ///< Over kLoggedValueBytesMax.
   CommitOptions options;
+  bool is_carried = false;  ///< The shard's own: applied at once, whatever the families' state and memory.
 
   // Set by the shard.
   Sequence last_sequence = 0;
   wal::GroupNumber group = 0;
   std::uint64_t waiting_since_ns = 0;
+  std::unique_ptr<LargeBatch> large;  ///< What `payload` names then.
+  bool is_prepared = true;            ///< Its large values are written, or could not be:
+  Status prepared;
 
   void run() override;  ///< On the shard's reactor: submits itself.
   virtual void finish(Status status) = 0;

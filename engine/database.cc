@@ -107,7 +107,8 @@ void fill(CommitCall& call, DatabaseCore& core, const Batch::ShardPart& part, co
   call.payload = Bytes(part.encoded.data(), part.encoded.size());
   call.operation_count = part.operation_count;
   call.families = &part.families;
-  call.payload_checksum = base::checksum(as_span(call.payload));
+  call.has_large_values = part.large_bytes > 0;
+  call.payload_checksum = call.has_large_values ? 0 : base::checksum(as_span(call.payload));
   call.options = options;
 }
 
@@ -120,7 +121,7 @@ Status check_commit(const Batch& batch, const DatabaseCore& core) {
     if (part.operation_count > 0 && part.shard >= core.settings().shard_count) {
       return Status(Code::kInvalidArgument);  // Made for another database.
     }
-    if (part.encoded.size() > std::min<std::uint64_t>(kBatchBytesMax, core.settings().options.log_segment_bytes / 2)) {
+    if (part.encoded.size() - part.large_bytes > core.settings().options.log_segment_bytes / 2) {
       return Status(Code::kTooLarge).with_shard(part.shard);
     }
   }

@@ -51,6 +51,10 @@ Task<Status> change_part(ReactorPart* part, DatabaseOptions options) {
   part->change_options(options);
   co_return Status::ok();
 }
+Task<Status> change_memory_of(ReactorPart* part, std::uint64_t memory_bytes) {
+  part->change_memory(memory_bytes);
+  co_return Status::ok();
+}
 Task<Status> add_family_on(ReactorPart* part, std::shared_ptr<const FamilyState> family) {
   part->add_family(std::move(family));
   co_return Status::ok();
@@ -145,6 +149,7 @@ Task<Status> DatabaseCore::close() {
   lock_.reset();
   close_status_ = status;
   state_.store(State::kClosed, std::memory_order_seq_cst);
+  runtime_->remove_memory_user(*this);
   runtime_->on_database_closed();
   co_return status;
 }
@@ -350,6 +355,7 @@ Task<Outcome<bool>> DatabaseCore::change_options(OptionChanges changes) {
   wanted.cache_percent = changes.cache_percent.value_or(options.cache_percent);
   wanted.space_use_percent = changes.space_use_percent.value_or(options.space_use_percent);
   wanted.flush_write_bytes = changes.flush_write_bytes.value_or(options.flush_write_bytes);
+  wanted.flush_bytes_per_second = changes.flush_bytes_per_second.value_or(options.flush_bytes_per_second);
   wanted.gather_from_bytes = changes.gather_from_bytes.value_or(options.gather_from_bytes);
   Outcome<bool> checked = check_options(wanted);
   if (!checked.has_value()) {
@@ -360,6 +366,7 @@ Task<Outcome<bool>> DatabaseCore::change_options(OptionChanges changes) {
   options.cache_percent = wanted.cache_percent;
   options.space_use_percent = wanted.space_use_percent;
   options.flush_write_bytes = wanted.flush_write_bytes;
+  options.flush_bytes_per_second = wanted.flush_bytes_per_second;
   options.gather_from_bytes = wanted.gather_from_bytes;
   for (const std::unique_ptr<ReactorPart>& part : parts_) {
     const Status changed = co_await engine::run_on(part->reactor(), part->tasks(), &change_part, part.get(), wanted);
@@ -367,6 +374,25 @@ Task<Outcome<bool>> DatabaseCore::change_options(OptionChanges changes) {
   }
   unlock_ddl();
   co_return true;
+}
+
+void DatabaseCore::on_memory_share(std::uint64_t bytes) {
+  memory_share_ = bytes;
+  if (enter_home_call().is_ok()) {  // Before it is open its opening looks; once it closes it needs no more.
+    (void)engine::run_on(home(), home_tasks_, &DatabaseCore::follow_memory_share, this);
+  }
+}
+
+Task<Status> DatabaseCore::follow_memory_share(DatabaseCore* self) {
+  co_await self->lock_ddl();  // One after the other, and not while options change.
+  const std::uint64_t share = self->memory_share_;
+  for (const std::unique_ptr<ReactorPart>& part : self->parts_) {
+    const Status changed = co_await engine::run_on(part->reactor(), part->tasks(), &change_memory_of, part.get(), share);
+    PENSTOCK_ASSERT(changed.is_ok());
+  }
+  self->unlock_ddl();
+  self->leave_home_call();
+  co_return Status::ok();
 }
 
 Task<Metrics> DatabaseCore::collect_metrics() {

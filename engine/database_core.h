@@ -27,7 +27,7 @@
 
 namespace penstock::detail {
 
-class DatabaseCore {
+class DatabaseCore final : private MemoryUser {
  public:
   DatabaseCore(std::shared_ptr<RuntimeCore> runtime, std::string directory, DatabaseOptions options);
   ~DatabaseCore();
@@ -82,6 +82,7 @@ class DatabaseCore {
   Task<Outcome<bool>> read_old_logs(OldLogs& old);
   Outcome<bool> plan_old_logs(OldLogs& old);
   Outcome<bool> check_clean_close(const OldLogs& old) const;
+  Task<Outcome<bool>> claim_extents(const OldLogs& old);
   Task<Outcome<bool>> open_new_logs();
   Outcome<bool> write_new_epoch(const OldLogs& old);
   Task<Outcome<bool>> load_catalog(OldLogs& old);
@@ -94,6 +95,8 @@ class DatabaseCore {
   Task<Status> close_parts();
   Status write_clean_epoch(const std::vector<std::uint64_t>& ends, const std::vector<std::uint64_t>& generations);
 
+  void on_memory_share(std::uint64_t bytes) override;
+  static Task<Status> follow_memory_share(DatabaseCore* self);
   Task<> lock_ddl();
   void unlock_ddl();
   Task<Status> commit_catalog(std::vector<char> encoded, std::uint32_t operations);
@@ -115,6 +118,7 @@ class DatabaseCore {
   Status close_status_;  // Written before kClosed.
   std::atomic<std::int64_t> home_calls_{0};
   std::atomic<std::int32_t> shards_behind_{0};
+  std::uint64_t memory_share_ = 0;  // Its parts may not know it yet.
   bool ddl_busy_ = false;
   reactor::Event ddl_free_;
   std::atomic<bool> old_logs_removable_{false};

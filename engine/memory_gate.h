@@ -27,6 +27,7 @@ class MemoryGate {
   explicit MemoryGate(std::uint64_t limit_bytes) noexcept : limit_bytes_(limit_bytes) {}
 
   std::uint64_t limit_bytes() const noexcept { return limit_bytes_; }
+  void set_limit(std::uint64_t limit_bytes) noexcept { limit_bytes_ = limit_bytes; }
 
   /// For `bytes` more, with `held` in memtables.
   Verdict admit(std::uint64_t bytes, std::uint64_t held, std::uint64_t now_ns) noexcept;
@@ -45,7 +46,7 @@ class MemoryGate {
   };
   double given_back(std::uint64_t now_ns) const noexcept;
 
-  const std::uint64_t limit_bytes_;
+  std::uint64_t limit_bytes_;
   double pass_bytes_per_second_ = 200e6;
   std::uint64_t next_ns_ = 0;
   std::vector<Pass> passes_;  // Under way.

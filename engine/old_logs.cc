@@ -9,31 +9,34 @@ namespace penstock::engine {
 
 namespace {
 
-/// Pass 1: nothing is applied; the catalog's operations are noted.
-class CatalogCollector final : public wal::RecordVisitor {
+/// Pass 1: nothing is applied.
+class Collector final : public wal::RecordVisitor {
  public:
-  explicit CatalogCollector(std::vector<CatalogOperation>& operations) : operations_(operations) {}
+  explicit Collector(LogsRead& result) : result_(result) {}
 
   Task<Status> on_part(const wal::Part& part, wal::Position end) override {
-    if (part.shard != 0) {
-      co_return Status::ok();
-    }
     OperationReader reader(part.payload);
     while (reader.next()) {
       const Operation& operation = reader.operation();
-      if (operation.family == btree::kCatalogFamily) {
+      if (operation.kind == OperationKind::kPutExtent) {
+        const Result<btree::ExtentPointer> extent = btree::extent_from_bytes(operation.value);
+        if (!extent.has_value()) {
+          co_return Status(Code::kCorruption).with_place(FileKind::kLog, end.offset);
+        }
+        result_.extents.push_back({.shard = part.shard, .end = end, .extent = *extent});
+      } else if (part.shard == 0 && operation.family == btree::kCatalogFamily) {
         const bool is_put = operation.kind == OperationKind::kPut;
-        operations_.push_back({.end = end,
-                               .order = operations_.size(),
-                               .key = std::string(operation.key),
-                               .value = is_put ? std::optional<std::string>(operation.value) : std::nullopt});
+        result_.catalog.push_back({.end = end,
+                                   .order = result_.catalog.size(),
+                                   .key = std::string(operation.key),
+                                   .value = is_put ? std::optional<std::string>(operation.value) : std::nullopt});
       }
     }
     co_return reader.status().is_ok() ? Status::ok() : reader.status().with_place(FileKind::kLog, end.offset);
   }
 
  private:
-  std::vector<CatalogOperation>& operations_;
+  LogsRead& result_;
 };
 
 }  // namespace
@@ -50,7 +53,7 @@ Task<Outcome<LogsRead>> read_logs(ReactorPart* part, std::vector<LogPlan> plans,
     options.proven_end = plan.proven_end;
     plan.image = std::make_shared<wal::LogImage>(*part->settings().chunks, image_bytes);
     options.sink = plan.image.get();
-    CatalogCollector collector(result.catalog);
+    Collector collector(result);
     Outcome<wal::ReadResult> read = co_await wal::read_log(part->reactor(), std::move(options), collector);
     if (!read.has_value()) {
       co_return std::unexpected(std::move(read.error()));

@@ -1,7 +1,7 @@
 // Pass 1 of recovery: the logs of earlier epochs, where each begins to matter, and where it ends.
 //
-// Reads every needed log once, changes nothing, and notes the catalog's operations: the catalog must be known before pass 2
-// deals records. Thread: read_logs on the reactor of the part it is given.
+// Reads every needed log once, changes nothing, and notes the catalog's operations and the extents that records name:
+// both must be known before pass 2 deals records, and flushes. Thread: read_logs on the reactor of the part it is given.
 #pragma once
 
 #include <cstdint>
@@ -37,9 +37,17 @@ struct CatalogOperation {
   std::optional<std::string> value;
 };
 
+/// An extent that a record names.
+struct NamedExtent {
+  ShardId shard = 0;
+  wal::Position end;
+  btree::ExtentPointer extent;
+};
+
 /// What pass 1 brings back from one reactor.
 struct LogsRead {
   std::vector<LogPlan> plans;
+  std::vector<NamedExtent> extents;
   std::vector<CatalogOperation> catalog;
   std::uint64_t bytes = 0;
   std::uint64_t groups = 0;

@@ -44,6 +44,18 @@ Task<Outcome<bool>> hold_lock_on(ReactorPart* part, reactor::Fd lock) {
   }
   co_return true;
 }
+Task<Outcome<bool>> claim_on(ReactorPart* part, std::vector<engine::NamedExtent> extents) {
+  for (const engine::NamedExtent& named : extents) {
+    if (named.shard % part->settings().reactor_count != part->index()) {
+      continue;
+    }
+    if (const Status status = part->shard(named.shard).claim(named.extent, named.end); !status.is_ok()) {
+      co_return fail(status, "the log names a value that is not in the page files of shard " + std::to_string(named.shard) +
+                                 ": " + status.to_string());
+    }
+  }
+  co_return true;
+}
 Task<Outcome<bool>> start_on(ReactorPart* part, bool catch_up) {
   part->start(catch_up);
   co_return true;
@@ -75,6 +87,7 @@ Task<Outcome<bool>> add_families_on(ReactorPart* part, std::vector<std::shared_p
 struct DatabaseCore::OldLogs {
   std::vector<LogPlan> plans;  // Ascending by epoch, then reactor.
   std::vector<CatalogOperation> catalog;
+  std::vector<engine::NamedExtent> extents;
 };
 
 DatabaseCore::DatabaseCore(std::shared_ptr<RuntimeCore> runtime, std::string directory, DatabaseOptions options)
@@ -84,7 +97,6 @@ DatabaseCore::DatabaseCore(std::shared_ptr<RuntimeCore> runtime, std::string dir
   }
   settings_.directory = std::move(directory);
   settings_.options = std::move(options);
-  settings_.memory_limit = runtime_->memory_limit();
   settings_.chunks = &runtime_->chunks();
 }
 
@@ -93,16 +105,22 @@ DatabaseCore::~DatabaseCore() { PENSTOCK_ASSERT(state_.load() == State::kClosed)
 Task<Outcome<bool>> DatabaseCore::open() {
   runtime_->on_database_opening();
   const std::uint64_t began_ns = home().now_ns();
-  Outcome<bool> opened = co_await open_steps();
+  Outcome<bool> opened = runtime_->add_memory_user(*this);
+  if (opened.has_value()) {
+    settings_.memory_bytes = runtime_->memory_share();
+    opened = co_await open_steps();
+  }
   if (!opened.has_value()) {
     (co_await close_parts()).ignore("the failure of opening is the answer");
     parts_.clear();
     lock_.reset();
+    runtime_->remove_memory_user(*this);
     runtime_->on_database_closed();
     co_return opened;
   }
   recovery_.duration_ns = home().now_ns() - began_ns;
   state_.store(State::kOpen, std::memory_order_seq_cst);
+  on_memory_share(runtime_->memory_share());  // Others may have come and gone meanwhile.
   if (settings_.options.on_progress) {
     settings_.options.on_progress(
         {.stage = OpenProgress::Stage::kDone, .bytes_done = recovery_.log_bytes, .bytes_total = recovery_.log_bytes});
@@ -128,6 +146,8 @@ Task<Outcome<bool>> DatabaseCore::open_steps() {
   PENSTOCK_STEP(check_clean_close(old));
   Outcome<bool> read = co_await read_old_logs(old);
   PENSTOCK_STEP(std::move(read));
+  Outcome<bool> claimed = co_await claim_extents(old);
+  PENSTOCK_STEP(std::move(claimed));
   Outcome<bool> logs = co_await open_new_logs();
   PENSTOCK_STEP(std::move(logs));
   PENSTOCK_STEP(write_new_epoch(old));
@@ -170,6 +190,9 @@ Outcome<bool> DatabaseCore::check_options(const DatabaseOptions& options) const 
   }
   if (options.flush_write_bytes < 64_KiB || options.flush_write_bytes > 64_MiB) {
     return refuse_option("flush_write_bytes: " + show(options.flush_write_bytes) + " is not between 64 KiB and 64 MiB");
+  }
+  if (options.flush_bytes_per_second != 0 && options.flush_bytes_per_second < 1_MiB) {
+    return refuse_option("flush_bytes_per_second: " + show(options.flush_bytes_per_second) + " is neither 0 nor 1 MiB or more");
   }
   return true;
 }
@@ -365,7 +388,7 @@ Task<Outcome<bool>> DatabaseCore::read_old_logs(OldLogs& old) {
   // The cache is empty yet: what it may hold is free for what pass 2 will need again.
   const auto needed = static_cast<std::uint64_t>(std::ranges::count_if(old.plans, &LogPlan::needed));
   const std::uint64_t image_bytes =
-      settings_.memory_limit / 100 * settings_.options.cache_percent / std::max<std::uint64_t>(needed, 1);
+      settings_.memory_bytes / 100 * settings_.options.cache_percent / std::max<std::uint64_t>(needed, 1);
   std::vector<std::vector<LogPlan>> by_part(parts_.size());
   for (const LogPlan& plan : old.plans) {
     if (plan.needed) {
@@ -393,6 +416,7 @@ Task<Outcome<bool>> DatabaseCore::read_old_logs(OldLogs& old) {
       if (plan.reactors % parts_.size() == 0) place->image = plan.image;
     }
     std::ranges::move(read->catalog, std::back_inserter(old.catalog));
+    std::ranges::move(read->extents, std::back_inserter(old.extents));
     recovery_.logs += static_cast<std::uint32_t>(read->plans.size());
     recovery_.log_bytes += read->bytes;
     recovery_.torn_tails += read->torn_tails;
@@ -401,6 +425,12 @@ Task<Outcome<bool>> DatabaseCore::read_old_logs(OldLogs& old) {
     co_return std::unexpected(std::move(*failure));
   }
   std::ranges::sort(old.catalog, {}, [](const CatalogOperation& each) { return std::pair(each.end, each.order); });
+  co_return true;
+}
+
+/// Before anything is flushed: passes leave alone what records name.
+Task<Outcome<bool>> DatabaseCore::claim_extents(const OldLogs& old) {
+  PENSTOCK_ON_ALL_PARTS(&claim_on, old.extents);
   co_return true;
 }
 

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/assert.h"
+#include "btree/btree.h"
 
 namespace penstock::engine {
 
@@ -35,14 +36,17 @@ bool OperationReader::next() noexcept {
   OperationHeader header;
   std::memcpy(&header, rest_.data(), sizeof(header));
   const auto kind = static_cast<OperationKind>(header.kind);
-  if ((kind != OperationKind::kPut && kind != OperationKind::kRemove) || header.flags != 0) {
+  const bool is_known = kind == OperationKind::kPut || kind == OperationKind::kRemove || kind == OperationKind::kPutExtent;
+  if (!is_known || header.flags != 0) {
     status_ = Status(Code::kNotSupported);
     return false;
   }
   const std::uint64_t key_bytes = header.key_bytes.get();
   const std::uint64_t value_bytes = header.value_bytes.get();
   const bool lengths_fit = key_bytes <= kKeyBytesMax && operation_bytes(key_bytes, value_bytes) <= rest_.size();
-  if (!lengths_fit || (kind == OperationKind::kRemove && value_bytes != 0)) {
+  const bool is_kind_kept = (kind != OperationKind::kRemove || value_bytes == 0) &&
+                            (kind != OperationKind::kPutExtent || value_bytes == btree::kExtentPointerBytes);
+  if (!lengths_fit || !is_kind_kept) {
     status_ = Status(Code::kCorruption);
     return false;
   }

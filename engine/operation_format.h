@@ -13,6 +13,7 @@ namespace penstock::engine {
 enum class OperationKind : std::uint8_t {
   kPut = 1,
   kRemove = 2,
+  kPutExtent = 3,  ///< The value is an extent pointer (btree/page_format.h): the put's own was written there before.
 };
 
 struct OperationHeader {
@@ -20,7 +21,7 @@ struct OperationHeader {
   std::uint8_t flags = 0;  ///< Zero; checked on read.
   base::le16 key_bytes;
   base::le32 family;
-  base::le32 value_bytes;  ///< Zero for a removal.
+  base::le32 value_bytes;  ///< Zero for a removal, 32 for an extent.
 };
 static_assert(sizeof(OperationHeader) == 12);
 static_assert(offsetof(OperationHeader, key_bytes) == 2);

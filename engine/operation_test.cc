@@ -73,11 +73,26 @@ TEST(OperationReader, APayloadCutAnywhereIsCorruption) {
   }
 }
 
+TEST(OperationReader, APutOfAnExtentHasAPointerForItsValue) {
+  const std::string pointer(32, 'p');
+  const std::vector<char> encoded =
+      encode_one({.kind = OperationKind::kPutExtent, .family = 16, .key = "key", .value = pointer});
+  OperationReader reader(view(encoded));
+  ASSERT_TRUE(reader.next());
+  EXPECT_EQ(reader.operation().kind, OperationKind::kPutExtent);
+  EXPECT_EQ(reader.operation().value, pointer);
+  EXPECT_FALSE(reader.next());
+  EXPECT_TRUE(reader.status().is_ok());
+  const std::vector<char> shorter = encode_one({.kind = OperationKind::kPutExtent, .family = 16, .key = "key", .value = "p"});
+  EXPECT_TRUE(read_to_end(view(shorter)).is(Code::kCorruption));
+}
+
 TEST(OperationReader, AnUnknownKindOrFlagIsNotSupported) {
   for (std::uint32_t kind = 0; kind < 256; ++kind) {
     std::vector<char> encoded = encode_one({.kind = OperationKind::kPut, .family = 16, .key = "key", .value = {}});
     encoded[0] = static_cast<char>(kind);
-    EXPECT_EQ(read_to_end(view(encoded)).code(), kind == 1 || kind == 2 ? Code::kOk : Code::kNotSupported) << kind;
+    const Code known = kind == 3 ? Code::kCorruption : Code::kOk;  // An extent pointer has 32 bytes.
+    EXPECT_EQ(read_to_end(view(encoded)).code(), kind >= 1 && kind <= 3 ? known : Code::kNotSupported) << kind;
   }
   for (std::uint32_t bit = 0; bit < 8; ++bit) {
     std::vector<char> encoded = encode_one({.kind = OperationKind::kPut, .family = 16, .key = "key", .value = {}});

@@ -131,6 +131,7 @@ Outcome<DatabaseOptions> parse_database_options(std::string_view text, DatabaseO
       {"space_use_percent", [&](Bytes value) { return parse_count(value, options.space_use_percent); }},
       {"borrowed_reads", [&](Bytes value) { return parse_bool(value, options.borrowed_reads); }},
       {"flush_write_bytes", [&](Bytes value) { return parse_size(value, options.flush_write_bytes); }},
+      {"flush_bytes_per_second", [&](Bytes value) { return parse_size(value, options.flush_bytes_per_second); }},
       {"gather_from_bytes", [&](Bytes value) { return parse_size(value, options.gather_from_bytes); }},
   };
   Outcome<bool> parsed = parse_lines(text, setters);
@@ -168,6 +169,7 @@ Outcome<OptionChanges> parse_option_changes(std::string_view text) {
       {"cache_percent", [&](Bytes value) { return parse_count(value, changes.cache_percent.emplace()); }},
       {"space_use_percent", [&](Bytes value) { return parse_count(value, changes.space_use_percent.emplace()); }},
       {"flush_write_bytes", [&](Bytes value) { return parse_size(value, changes.flush_write_bytes.emplace()); }},
+      {"flush_bytes_per_second", [&](Bytes value) { return parse_size(value, changes.flush_bytes_per_second.emplace()); }},
       {"gather_from_bytes", [&](Bytes value) { return parse_size(value, changes.gather_from_bytes.emplace()); }},
   };
   Outcome<bool> parsed = parse_lines(text, setters);

@@ -29,7 +29,7 @@ TEST(DatabaseOptionsText, SetsEveryOption) {
   const DatabaseOptions options = parsed(
       "create_if_missing = false\nerror_if_exists = true\nshards = 12\nwal_sync = syscall\nlog_budget_bytes = 1g\n"
       "log_segment_bytes = 4m\nmemtable_percent = 30\ncache_percent = 50\nspace_use_percent = 80\nflush_write_bytes = "
-      "512k\ngather_from_bytes = 1m\n"
+      "512k\nflush_bytes_per_second = 9m\ngather_from_bytes = 1m\n"
       "borrowed_reads = no\n");
   EXPECT_FALSE(options.create_if_missing);
   EXPECT_TRUE(options.error_if_exists);
@@ -41,6 +41,7 @@ TEST(DatabaseOptionsText, SetsEveryOption) {
   EXPECT_EQ(options.cache_percent, 50U);
   EXPECT_EQ(options.space_use_percent, 80U);
   EXPECT_EQ(options.flush_write_bytes, 512_KiB);
+  EXPECT_EQ(options.flush_bytes_per_second, 9_MiB);
   EXPECT_EQ(options.gather_from_bytes, 1_MiB);
   EXPECT_FALSE(options.borrowed_reads);
 }

@@ -26,17 +26,13 @@ wal::SyncMode sync_mode_of(WalSync wal_sync) noexcept {
 
 /// A log has three buffers of this size: under a twentieth of the memory, and never more than a write needs to be cheap.
 std::uint64_t group_bytes_of(const DatabaseSettings& settings) noexcept {
-  const std::uint64_t share_bytes = settings.memory_limit / settings.reactor_count / 64;
+  const std::uint64_t share_bytes = settings.memory_bytes / settings.reactor_count / 64;
   return std::clamp<std::uint64_t>(base::align_down<std::uint64_t>(share_bytes, 4_KiB), 64_KiB, 1_MiB);
 }
 
 }  // namespace
 
 std::string log_directory(const DatabaseSettings& settings) { return settings.directory + "/log"; }
-
-std::uint64_t shard_cache_bytes(const DatabaseSettings& settings, const DatabaseOptions& options) {
-  return settings.memory_limit * options.cache_percent / 100 / settings.shard_count;
-}
 
 std::string shard_directory(const DatabaseSettings& settings, ShardId shard) {
   return settings.directory + "/shard-" + std::to_string(shard);
@@ -47,13 +43,16 @@ ReactorPart::ReactorPart(reactor::Reactor& reactor, std::uint16_t index, const D
     : reactor_(reactor),
       index_(index),
       settings_(settings),
+      options_(settings.options),
+      memory_bytes_(settings.memory_bytes),
       on_caught_up_(std::move(on_caught_up)),
       tasks_(reactor),
-      gate_(settings.memory_limit * settings.options.memtable_percent / 100 / settings.reactor_count),
+      gate_(memtable_limit()),
       admission_timer_(reactor, *this) {
   for (std::uint32_t shard = index; shard < settings.shard_count; shard += settings.reactor_count) {
     shards_.push_back(std::make_unique<detail::ShardEngine>(*this, static_cast<ShardId>(shard)));
   }
+  write_pace_.set_rate(settings.options.flush_bytes_per_second / settings.reactor_count);
   settings_.chunks->raise_limit(gate_.limit_bytes());
 }
 
@@ -160,10 +159,26 @@ Status ReactorPart::hold_lock(reactor::Fd lock) {
 }
 
 void ReactorPart::change_options(const DatabaseOptions& options) {
+  options_ = options;
   log_->set_budget(options.log_budget_bytes);
+  write_pace_.set_rate(options.flush_bytes_per_second / settings_.reactor_count);
   for (const std::unique_ptr<detail::ShardEngine>& shard : shards_) {
     shard->change_options(options);
   }
+}
+
+void ReactorPart::change_memory(std::uint64_t memory_bytes) {
+  memory_bytes_ = memory_bytes;
+  settings_.chunks->lower_limit(gate_.limit_bytes());
+  gate_.set_limit(memtable_limit());
+  settings_.chunks->raise_limit(gate_.limit_bytes());
+  for (const std::unique_ptr<detail::ShardEngine>& shard : shards_) {
+    shard->change_options(options_);
+  }
+  for (std::size_t shard = 0; shard < shards_.size() && active_bytes_ >= gate_.limit_bytes() / 2; ++shard) {
+    freeze_largest();
+  }
+  drain_waiting();
 }
 
 void ReactorPart::begin_closing() {
@@ -281,6 +296,7 @@ void ReactorPart::collect(Metrics& metrics) const {
   metrics.log_segments_late += log.segments_late;
   metrics.log_resumed_writes += log.resumed_writes;
   metrics.memtable_bytes += memtable_bytes_;
+  metrics.log_buffer_bytes += log_->buffer_bytes();
   metrics.delayed_commits += delayed_commits_;
   metrics.delayed_ns += delayed_ns_;
   metrics.delayed_ns_max = std::max(metrics.delayed_ns_max, delayed_ns_max_);
@@ -297,6 +313,8 @@ void ReactorPart::collect(Metrics& metrics) const {
   ++metrics.reactors;
   if (index_ == 0) {
     metrics.io_backend = reactor_.io().description();
+    metrics.memory_share_bytes = memory_bytes_;
+    metrics.memtable_ready_bytes = settings_.chunks->counters().idle_bytes;
   }
 }
 

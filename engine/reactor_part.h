@@ -34,14 +34,12 @@ struct DatabaseSettings {
   std::uint16_t shard_count = 1;
   std::uint16_t reactor_count = 1;
   DatabaseOptions options;
-  std::uint64_t memory_limit = 0;        ///< Of the runtime.
+  std::uint64_t memory_bytes = 0;        ///< The database's share of the runtime's memory_limit when it is opened.
   reactor::ChunkPool* chunks = nullptr;  ///< Of the runtime.
   std::uint32_t epoch = 0;               ///< Of this opening.
 };
 
 std::string log_directory(const DatabaseSettings& settings);
-/// A shard's part of the memory for pages.
-std::uint64_t shard_cache_bytes(const DatabaseSettings& settings, const DatabaseOptions& options);
 std::string shard_directory(const DatabaseSettings& settings, ShardId shard);
 
 class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
@@ -77,6 +75,13 @@ class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
   Status hold_lock(reactor::Fd lock);
   /// Takes over what may change while the database is open.
   void change_options(const DatabaseOptions& options);
+  /// The database may use so much from now on. Memtables over it are flushed, pages over it evicted.
+  void change_memory(std::uint64_t memory_bytes);
+  /// A shard's part of the memory for pages.
+  std::uint64_t shard_cache_bytes() const noexcept {
+    return memory_bytes_ * options_.cache_percent / 100 / settings_.shard_count;
+  }
+  btree::WritePace& write_pace() noexcept { return write_pace_; }
   /// Serves. `catch_up`: logs of earlier epochs are to be left behind, every shard publishes.
   void start(bool catch_up);
 
@@ -129,11 +134,16 @@ class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
     void on_timer() override { part_.drain_waiting(); }
     ReactorPart& part_;
   };
+  std::uint64_t memtable_limit() const noexcept {
+    return memory_bytes_ * options_.memtable_percent / 100 / settings_.reactor_count;
+  }
   void freeze_largest();
 
   reactor::Reactor& reactor_;
   const std::uint16_t index_;
   const DatabaseSettings& settings_;
+  DatabaseOptions options_;     // As they were changed since.
+  std::uint64_t memory_bytes_;  // As it was changed since.
   std::function<void()> on_caught_up_;
   reactor::TaskGroup tasks_;
   std::unique_ptr<wal::Log> log_;
@@ -143,6 +153,7 @@ class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
   reactor::Fd held_lock_ = reactor::Fd::kNone;
 
   MemoryGate gate_;
+  btree::WritePace write_pace_;
   std::uint64_t memtable_bytes_ = 0;
   std::uint64_t active_bytes_ = 0;  // Of memtable_bytes_, what is not frozen.
   AdmissionTimer admission_timer_;

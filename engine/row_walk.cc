@@ -23,7 +23,7 @@ RowWalk::RowWalk(ShardEngine& shard, FamilyId family)
 RowWalk::~RowWalk() { shard_.readers_.erase(reader_); }
 
 bool RowWalk::try_seek(Bytes key) {
-  at_ = At::kNowhere;
+  leave_row();
   for (memtable::Memtable::Cursor& cursor : memtables_) {
     cursor.seek(key);
   }
@@ -46,11 +46,11 @@ Task<Status> RowWalk::seek(Bytes key) {
 
 bool RowWalk::try_next() {
   PENSTOCK_ASSERT(valid());
-  const bool tree_moves = at_ == At::kTree || (tree_.valid() && tree_.key() == key_);
+  const bool tree_moves = at_ == At::kTree || (tree_.valid() && tree_.key() == row_.key);
   if (at_ == At::kMemtables) {
     step_memtables();
   }
-  at_ = At::kNowhere;
+  leave_row();
   if (tree_moves && !tree_.try_next()) {
     missing_ = Missing::kPage;
     return false;
@@ -71,12 +71,13 @@ Task<Status> RowWalk::finish() {
   while (true) {
     const Missing missing = std::exchange(missing_, Missing::kNothing);
     Status status;
-    if (missing == Missing::kExtent) {
-      Result<std::string> value = co_await shard_.store_->read_extent(*tree_.extent(), family_);
+    if (missing == Missing::kExtent || missing == Missing::kReference) {
+      const bool is_in_tree = missing == Missing::kExtent;
+      const btree::ExtentPointer extent = is_in_tree ? *tree_.extent() : *btree::extent_from_bytes(reference_);
+      Result<std::string> value = co_await shard_.store_->read_extent(extent, family_);
       if (value.has_value()) {
         extent_value_ = std::move(*value);
-        value_ = extent_value_;
-        at_ = At::kTree;
+        show_row(is_in_tree ? At::kTree : At::kMemtables, is_in_tree ? tree_.key() : nearest_key_, extent_value_);
         co_return Status::ok();
       }
       status = value.error();
@@ -103,10 +104,13 @@ bool RowWalk::settle() {
     }
     const std::optional<memtable::Memtable::Version> version = nearest_->version(visible_);
     PENSTOCK_ASSERT(version.has_value());  // find_nearest() skips what is invisible.
+    if (version->is_reference) {
+      missing_ = Missing::kReference;
+      reference_ = version->value;
+      return false;
+    }
     if (!version->is_delete) {
-      at_ = At::kMemtables;
-      key_ = nearest_key_;
-      value_ = version->value;
+      show_row(At::kMemtables, nearest_key_, version->value);
       return true;
     }
     step_memtables();
@@ -119,13 +123,11 @@ bool RowWalk::settle() {
 }
 
 bool RowWalk::settle_on_tree() {
-  key_ = tree_.key();
   if (tree_.extent().has_value()) {
     missing_ = Missing::kExtent;
     return false;
   }
-  at_ = At::kTree;
-  value_ = tree_.value();
+  show_row(At::kTree, tree_.key(), tree_.value());
   return true;
 }
 

@@ -35,14 +35,23 @@ class RowWalk {
   bool try_next();
   Task<Status> next();
 
-  bool valid() const noexcept { return at_ != At::kNowhere; }
-  Bytes key() const noexcept { return key_; }      ///< Good until the walk moves.
-  Bytes value() const noexcept { return value_; }  ///< The same.
+  bool valid() const noexcept { return row_.is_valid; }
+  Bytes key() const noexcept { return row_.key; }      ///< Good until the walk moves.
+  Bytes value() const noexcept { return row_.value; }  ///< The same.
+  const RowView& row() const noexcept { return row_; }
 
  private:
   enum class At : std::uint8_t { kNowhere, kMemtables, kTree };
-  enum class Missing : std::uint8_t { kNothing, kSeek, kPage, kExtent };
+  enum class Missing : std::uint8_t { kNothing, kSeek, kPage, kExtent, kReference };
 
+  void leave_row() noexcept {
+    at_ = At::kNowhere;
+    row_.is_valid = false;
+  }
+  void show_row(At at, Bytes key, Bytes value) noexcept {
+    at_ = at;
+    row_ = {.is_valid = true, .key = key, .value = value};
+  }
   bool settle();
   bool settle_on_tree();
   void step_memtables();
@@ -62,9 +71,9 @@ class RowWalk {
   Bytes nearest_key_;                                    // Memtable keys never move.
   At at_ = At::kNowhere;
   Missing missing_ = Missing::kNothing;
-  Bytes key_;
-  Bytes value_;
+  RowView row_;
   std::string sought_;
+  Bytes reference_;  // In a memtable.
   std::string extent_value_;
 };
 

@@ -217,6 +217,31 @@ bool RuntimeCore::begin_call() noexcept {
   return false;
 }
 
+Outcome<bool> RuntimeCore::add_memory_user(MemoryUser& user) {
+  const std::uint64_t share = memory_limit_ / (memory_users_.size() + 1);
+  if (!memory_users_.empty() && share < kMemoryShareMin) {
+    return std::unexpected(Failure(Status(Code::kInvalidArgument),
+                                   "memory_limit of " + std::to_string(memory_limit_ >> 20U) +
+                                       " MiB is shared by the open databases, " + std::to_string(memory_users_.size()) +
+                                       " now; one more would leave each " + std::to_string(share >> 20U) + " MiB, less than " +
+                                       std::to_string(kMemoryShareMin >> 20U) + ": raise RuntimeOptions::memory_limit"));
+  }
+  for (MemoryUser* other : memory_users_) {
+    other->on_memory_share(share);
+  }
+  memory_users_.push_back(&user);
+  return true;
+}
+
+void RuntimeCore::remove_memory_user(MemoryUser& user) {
+  if (std::erase(memory_users_, &user) == 0) {
+    return;
+  }
+  for (MemoryUser* other : memory_users_) {
+    other->on_memory_share(memory_share());
+  }
+}
+
 void RuntimeCore::end_call() noexcept {
   if (calls_.fetch_sub(1, std::memory_order_seq_cst) == 1) {
     unpark(calls_);

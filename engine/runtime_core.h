@@ -8,6 +8,7 @@
 // Threads: any.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <deque>
 #include <memory>
@@ -23,6 +24,19 @@
 
 namespace penstock::detail {
 
+/// A database, as one of those among which memory_limit is divided evenly.
+class MemoryUser {
+ public:
+  /// It may use so much from now on. On reactor 0.
+  virtual void on_memory_share(std::uint64_t bytes) = 0;
+
+ protected:
+  ~MemoryUser() = default;
+};
+
+/// A database open among others gets at least so much.
+inline constexpr std::uint64_t kMemoryShareMin = 16_MiB;
+
 class RuntimeCore {
  public:
   /// Starts the threads, if they are ours. Options are resolved (zeros replaced) and checked.
@@ -35,7 +49,6 @@ class RuntimeCore {
 
   reactor::System& system() const noexcept { return system_; }
   const std::vector<reactor::Reactor*>& reactors() const noexcept { return reactors_; }
-  std::uint64_t memory_limit() const noexcept { return memory_limit_; }
   /// What Runtime::io_backend() says; once it says something it stays, and its bytes stay where they are.
   const std::string& io_backend() const noexcept;
   /// For the memtables of all databases. Any thread.
@@ -71,6 +84,12 @@ class RuntimeCore {
   void on_database_opening() noexcept { databases_.fetch_add(1, std::memory_order_seq_cst); }
   void on_database_closed() noexcept { databases_.fetch_sub(1, std::memory_order_seq_cst); }
 
+  // --- memory; on reactor 0 ---
+  /// Each user gets at least kMemoryShareMin, unless it is alone. Errors: invalid_argument, and nothing has changed.
+  Outcome<bool> add_memory_user(MemoryUser& user);
+  void remove_memory_user(MemoryUser& user);
+  std::uint64_t memory_share() const noexcept { return memory_limit_ / std::max<std::size_t>(memory_users_.size(), 1); }
+
  private:
   enum class Slot : std::uint8_t { kFree, kChanging, kAttached };
 
@@ -87,6 +106,7 @@ class RuntimeCore {
   std::vector<std::unique_ptr<reactor::Reactor>> hosted_;
   std::vector<reactor::Reactor*> reactors_;
   std::uint64_t memory_limit_;
+  std::vector<MemoryUser*> memory_users_;
 
   reactor::IoOptions io_options_;        // Of donated threads.
   std::deque<std::atomic<Slot>> slots_;  // One per donated reactor.

@@ -2,47 +2,15 @@
 #include "penstock/shard.h"
 
 #include <algorithm>
-#include <coroutine>
 #include <utility>
 
 #include "base/checksum.h"
-#include "engine/calls.h"
+#include "engine/commit_on_shard.h"
 #include "engine/reactor_part.h"
 #include "engine/row_walk.h"
 #include "engine/shard_engine.h"
 
 namespace penstock {
-
-namespace {
-
-/// Lives in the frame of the coroutine that awaits it: `co_await call` submits it.
-class CommitOnShard final : public engine::CommitCall {
- public:
-  void finish(Status status) override {
-    status_ = status;
-    is_finished_ = true;
-    if (is_awaited_) {
-      shard->part().reactor().make_ready(handle_);
-    }
-  }
-
-  bool await_ready() const noexcept { return false; }
-  bool await_suspend(std::coroutine_handle<> handle) {
-    handle_ = handle;
-    run();
-    is_awaited_ = !is_finished_;  // A refusal comes at once.
-    return is_awaited_;
-  }
-  Status await_resume() const noexcept { return status_; }
-
- private:
-  std::coroutine_handle<> handle_;
-  Status status_;
-  bool is_finished_ = false;
-  bool is_awaited_ = false;
-};
-
-}  // namespace
 
 ShardId Shard::id() const noexcept { return engine_->id(); }
 
@@ -88,7 +56,7 @@ bool Shard::may_walk(const Family& family) const noexcept {
   return family.valid() && (family.placement() != Placement::kPinned || family.shard_of({}) == id());
 }
 
-RowCursor::RowCursor(std::unique_ptr<detail::RowWalk> walk) noexcept : walk_(std::move(walk)) {}
+RowCursor::RowCursor(std::unique_ptr<detail::RowWalk> walk) noexcept : walk_(std::move(walk)), row_(&walk_->row()) {}
 RowCursor::RowCursor(RowCursor&&) noexcept = default;
 RowCursor& RowCursor::operator=(RowCursor&&) noexcept = default;
 RowCursor::~RowCursor() = default;
@@ -96,9 +64,6 @@ Task<Status> RowCursor::seek(Bytes key) { return walk_->seek(key); }
 Task<Status> RowCursor::next() { return walk_->next(); }
 bool RowCursor::try_seek(Bytes key) { return walk_->try_seek(key); }
 bool RowCursor::try_next() { return walk_->try_next(); }
-bool RowCursor::valid() const noexcept { return walk_->valid(); }
-Bytes RowCursor::key() const noexcept { return walk_->key(); }
-Bytes RowCursor::value() const noexcept { return walk_->value(); }
 
 Result<RowCursor> Shard::rows(const Family& family) {
   if (!may_walk(family)) {
@@ -127,12 +92,13 @@ Task<Status> Shard::commit(Batch& batch, const CommitOptions& options) {
   if (batch.shard_count() != 1 || part->shard != id()) {
     co_return Status(Code::kInvalidArgument).with_shard(id());
   }
-  CommitOnShard call;
+  engine::CommitOnShard call;
   call.shard = engine_;
   call.payload = Bytes(part->encoded.data(), part->encoded.size());
   call.operation_count = part->operation_count;
   call.families = &part->families;
-  call.payload_checksum = base::checksum(as_span(call.payload));
+  call.has_large_values = part->large_bytes > 0;
+  call.payload_checksum = call.has_large_values ? 0 : base::checksum(as_span(call.payload));
   call.options = options;
   const Status status = co_await call;
   batch.clear();

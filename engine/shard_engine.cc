@@ -4,7 +4,8 @@
 #include <algorithm>
 
 #include "base/assert.h"
-#include "engine/operation.h"
+#include "base/checksum.h"
+#include "engine/ahead_reader.h"
 #include "engine/reactor_part.h"
 
 namespace penstock::engine {
@@ -56,6 +57,64 @@ void ShardEngine::submit(engine::CommitCall& call) {
     call.finish(Status(Code::kClosed));
     return;
   }
+  if (call.is_carried) {
+    apply(call);
+    publish_finished();
+  } else if (!preparing_.empty() || call.has_large_values) {
+    prepare(call);
+  } else {
+    submit_prepared(call);
+  }
+}
+
+/// Shard-I8.
+void ShardEngine::prepare(engine::CommitCall& call) {
+  preparing_.push_back(&call);
+  if (call.has_large_values) {
+    call.is_prepared = false;
+    part_.tasks().spawn(&ShardEngine::write_large_values, this, &call);
+  }
+}
+
+Task<> ShardEngine::write_large_values(engine::CommitCall* call) {
+  std::vector<btree::ExtentPointer> extents;
+  call->prepared = part_.log().failure().is_ok() ? check_families(*call) : Status(Code::kPoisoned).with_shard(id_);
+  if (call->prepared.is_ok()) {
+    call->prepared = co_await store_->put_early(engine::large_values_of(call->payload), &extents);
+    if (!store_->failure().is_ok() && part_.log().failure().is_ok()) {
+      part_.log().poison(call->prepared);
+    }
+    if (call->prepared.is(Code::kNoSpace)) {
+      request_release();  // What was overwritten in memory gives its space back.
+    }
+  }
+  if (call->prepared.is_ok()) {
+    call->large = std::make_unique<engine::LargeBatch>();
+    call->large->payload = engine::with_extents(call->payload, extents);
+    for (const btree::ExtentPointer& extent : extents) {
+      call->large->extents.take_over(store_, extent);
+    }
+    call->payload = Bytes(call->large->payload.data(), call->large->payload.size());
+    call->payload_checksum = base::checksum(as_span(call->payload));
+    large_values_ += extents.size();
+  }
+  call->is_prepared = true;
+  while (!preparing_.empty() && preparing_.front()->is_prepared) {
+    engine::CommitCall& first = *preparing_.front();
+    preparing_.pop_front();
+    if (first.prepared.is_ok()) {
+      submit_prepared(first);
+    } else {
+      first.finish(first.prepared);
+    }
+  }
+}
+
+void ShardEngine::submit_prepared(engine::CommitCall& call) {
+  if (part_.is_closing()) {
+    call.finish(Status(Code::kClosed));
+    return;
+  }
   const bool may_wait = part_.log().failure().is_ok();
   if (may_wait && part_.has_waiting()) {  // Shard-I2.
     wait_or_refuse(call);
@@ -82,10 +141,23 @@ void ShardEngine::wait_or_refuse(engine::CommitCall& call) {
 }
 
 void ShardEngine::change_options(const DatabaseOptions& options) {
-  store_->change_budgets({.cache_bytes = engine::shard_cache_bytes(part_.settings(), options),
-                          .write_bytes_in_flight_max = options.flush_write_bytes,
-                          .space_use_target_percent = options.space_use_percent});
+  budgets_ = budgets_of(options);
   flusher_->set_gather_from_bytes(options.gather_from_bytes);
+  share_cache();
+}
+
+btree::StoreBudgets ShardEngine::budgets_of(const DatabaseOptions& options) const {
+  return {.cache_bytes = part_.shard_cache_bytes(),
+          .write_bytes_in_flight_max = options.flush_write_bytes,
+          .space_use_target_percent = options.space_use_percent};
+}
+
+/// The filters of runs live on the cache's share of the memory, three quarters of it at most.
+void ShardEngine::share_cache() {
+  btree::StoreBudgets budgets = budgets_;
+  const std::uint64_t filters = flusher_->run_holdings().filter_bytes;
+  budgets.cache_bytes -= std::min(filters, budgets_.cache_bytes / 4 * 3);
+  store_->change_budgets(budgets);
 }
 
 void ShardEngine::refuse_waiting() {
@@ -171,6 +243,10 @@ Status ShardEngine::check_families(const engine::CommitCall& call) const {
     if (part_.is_dropped(family)) {
       return Status(Code::kDropped).with_place(FileKind::kCatalog, family).with_shard(id_);
     }
+    const auto damage = flusher_->damaged().find(family);
+    if (damage != flusher_->damaged().end() && carried_bytes_ >= part_.stuck_share_bytes()) {
+      return damage->second.with_shard(id_);
+    }
   }
   return Status::ok();
 }
@@ -185,9 +261,14 @@ void ShardEngine::apply(engine::CommitCall& call) {
   memtable::Memtable& memtable = active_->memtable;
   const std::uint64_t bytes_before = memtable.memory_bytes();
   memtable.begin_batch();
-  engine::OperationReader reader(call.payload);
+  engine::AheadReader reader(call.payload, call.operation_count, memtable);
   while (reader.next()) {
     const engine::Operation& operation = reader.operation();
+    if (operation.kind == engine::OperationKind::kPutExtent) {
+      active_->early.hold(store_, *btree::extent_from_bytes(operation.value));  // Large-I1.
+      memtable.apply_reference(operation.family, operation.key, operation.value, ++assigned_, prune);
+      continue;
+    }
     const bool is_put = operation.kind == engine::OperationKind::kPut;
     memtable.apply(operation.family, operation.key, is_put ? std::optional<Bytes>(operation.value) : std::nullopt, ++assigned_,
                    prune);
@@ -211,7 +292,11 @@ void ShardEngine::apply(engine::CommitCall& call) {
   in_flight_.push_back(&call);
   ++commits_;
   operations_ += call.operation_count;
+  const bool is_full_of_extents = active_->early.bytes() >= engine::kEarlyBytesMax;
   part_.on_memtable_growth(bytes_before, memtable.memory_bytes());  // May freeze this memtable: last.
+  if (is_full_of_extents) {
+    freeze();
+  }
 }
 
 void ShardEngine::on_log_progress() {
@@ -269,6 +354,7 @@ void ShardEngine::collect(Metrics& metrics) const {
   metrics.gets_borrowed += borrowed;
   metrics.gets_from_disk += gets_from_disk_;
   metrics.scans += scans_;
+  metrics.large_values += large_values_;
   if (store_ == nullptr) {
     return;
   }
@@ -282,7 +368,9 @@ void ShardEngine::collect(Metrics& metrics) const {
   metrics.cache_misses += counters.cache_misses;
   metrics.cache_bytes += counters.cache_bytes;
   metrics.zones_cleaned += counters.zones_cleaned;
+  metrics.damaged_families += static_cast<std::uint32_t>(flusher_->damaged().size());
   metrics.runs_made += flusher_->counters().runs.made;
+  metrics.runs_joined += flusher_->counters().runs.joined;
   metrics.run_slices += flusher_->counters().runs.slices;
   const flush::RunHoldings runs = flusher_->run_holdings();
   metrics.run_entries += runs.entries;

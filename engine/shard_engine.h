@@ -1,13 +1,19 @@
 // One shard: its memtables, trees and page store, the commits on their way through the log, and its flushing.
 //
-// Life of a commit: submit() -> admitted (families, memory, log) or waiting in order -> sequences, memtable, log -> in flight
+// Life of a commit: submit() -> large values written -> admitted (families, memory, log) or waiting in order -> sequences,
+// memtable, log -> in flight
 // -> published when its own durability and every commit before it are reached -> finish(). Invariants:
 //   Shard-I1 published <= assigned; published moves to ends of batches only, in order, and never back.
 //   Shard-I2 Commits are applied in the order of submit(), over all shards of a reactor as soon as one of them waits.
 //   Shard-I3 A read at `published` sees active memtable, then frozen ones from new to old, then the tree; each batch whole or
 //   not at all. Shard-I4 A generation leaves the read path in the same step in which the tree that contains it enters. Shard-I5
 //   After the log failed nothing is applied, published or flushed any more; reads go on.
+//   Shard-I8 A commit with large values (large_values.h) and those that come after it to this shard keep their order, whatever
+//   the disk answers first.
 //   Shard-I6 A record of the log names the last sequence of the record before it; between the two lie unlogged commits alone.
+//   Shard-I7 Entries of a damaged family (flush.h) are logged and applied anew before the memtable that held them leaves: they
+//   stay readable, and the log can be let go. It takes writes until these entries fill the share of memory of a shard that
+//   cannot flush.
 // Thread: its reactor.
 #pragma once
 
@@ -58,6 +64,8 @@ class ShardEngine {
   Status superblock_passed_over() const noexcept { return store_->passed_over(); }
   /// Position up to which the older kept superblock has applied the log; the current one if it is the only one.
   btree::AppliedPosition needed_from() const noexcept;
+  /// Before the first deal(): a record that ends at `end` names an extent. Errors: corruption.
+  Status claim(const btree::ExtentPointer& extent, wal::Position end);
   /// One part of a record, in the shard's order. Flushes when memory is short.
   Task<Status> deal(const wal::Part& part, wal::Position end);
   void finish_recovery();
@@ -117,10 +125,14 @@ class ShardEngine {
 
     memtable::Memtable memtable;
     btree::AppliedPosition applied;
+    engine::EarlyExtents early;  // That its references name.
   };
   using GenerationList = std::vector<std::shared_ptr<const Generation>>;
   std::shared_ptr<Generation> make_generation() const;
 
+  void prepare(engine::CommitCall& call);
+  Task<> write_large_values(engine::CommitCall* call);
+  void submit_prepared(engine::CommitCall& call);
   enum class Admission : std::uint8_t { kApplied, kWait, kRefused };
   struct Verdict {
     Admission admission;
@@ -137,16 +149,17 @@ class ShardEngine {
 
   /// What memory knows of a key as of the published position.
   struct Located {
-    enum class Answer : std::uint8_t { kUnknown, kAbsent, kDropped, kInMemtable, kInPage };
-    Answer answer = Answer::kUnknown;  ///< kUnknown: a page or an extent has to be read.
+    enum class Answer : std::uint8_t { kUnknown, kAbsent, kDropped, kInMemtable, kReference, kInPage };
+    Answer answer = Answer::kUnknown;  ///< kUnknown: a page or an extent has to be read. kReference: the extent `value` names.
     Bytes value;
-    const std::shared_ptr<Generation>* generation = nullptr;  ///< kInMemtable: the one that holds the value.
+    const std::shared_ptr<Generation>* generation = nullptr;  ///< kInMemtable, kReference: the one that holds `value`.
     btree::PageRef page;                                      ///< kInPage
   };
   Located locate(const FamilyState& family, Bytes key) const noexcept;
   std::optional<Located> locate_in_memtables(const FamilyState& family, Bytes key) const noexcept;
   Status absence(const FamilyState& family, Located::Answer answer) const noexcept;
-  Task<Result<PinnedValue>> get_from_tree(FamilyId family, Bytes key);
+  Task<Result<PinnedValue>> get_from_disk(const FamilyState& family, Bytes key);
+  Task<Result<PinnedValue>> read_value(FamilyId family, btree::ExtentPointer extent);
   GenerationList generations() const;
 
   /// Asks for slices of the runs once nothing has been written for a while.
@@ -165,18 +178,23 @@ class ShardEngine {
 
   Task<> run_flusher();
   Task<Status> flush_once();
+  Task<Status> carry_damaged(const Generation& generation);
+  bool is_in_newer(const Generation& generation, FamilyId family, Bytes key) const noexcept;
   Task<> make_room();
   wal::Log* log_of(const btree::AppliedPosition& applied) const noexcept;
   Task<Status> wait_published(Sequence sequence);
   btree::AppliedPosition applied_now();
   void on_published_pass();
+  btree::StoreBudgets budgets_of(const DatabaseOptions& options) const;
+  void share_cache();
 
   engine::ReactorPart& part_;
   const ShardId id_;
   reactor::Reactor& reactor_;
   engine::Credits credits_;
 
-  std::unique_ptr<btree::PageStore> store_;
+  std::shared_ptr<btree::PageStore> store_;
+  btree::StoreBudgets budgets_;  // Of the store and the filters of runs together.
   std::unique_ptr<flush::Flusher> flusher_;
 
   std::shared_ptr<Generation> active_;
@@ -185,12 +203,15 @@ class ShardEngine {
   Sequence logged_ = 0;    // Last sequence in a record of the log, or of the end of recovery: what the next record continues.
   Sequence unlogged_ = 0;  // Last sequence that is in no record.
   Sequence published_ = 0;
+  std::uint64_t carried_bytes_ = 0;  // Of damaged families' entries, by the last pass.
   std::multiset<Sequence> readers_;  // Positions that walks in progress read at.
 
+  std::deque<engine::CommitCall*> preparing_;       // Behind one whose large values are being written.
   base::RingQueue<engine::CommitCall*> waiting_;    // Not applied yet. Each has a place in the part's line.
   base::RingQueue<engine::CommitCall*> in_flight_;  // Applied, not published.
 
   // Recovery.
+  engine::EarlyExtents claimed_;  // What the logs name, until the memtables hold it.
   wal::Position dealt_end_;
   std::uint64_t replayed_operations_ = 0;
 
@@ -211,6 +232,7 @@ class ShardEngine {
 
   std::uint64_t commits_ = 0;
   std::uint64_t operations_ = 0;
+  std::uint64_t large_values_ = 0;
   mutable std::uint64_t gets_ = 0;
   mutable std::uint64_t gets_from_disk_ = 0;
   std::uint64_t scans_ = 0;

@@ -3,6 +3,9 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/checksum.h"
+#include "engine/commit_on_shard.h"
+#include "engine/operation.h"
 #include "engine/reactor_part.h"
 #include "engine/shard_engine.h"
 
@@ -76,7 +79,8 @@ Task<Status> ShardEngine::flush() {
     }
     co_await progress_.wait();
   }
-  co_return Status::ok();
+  // What a damaged family had pending is durable, but in no tree.
+  co_return flusher_->damaged().empty() ? Status::ok() : flusher_->damaged().begin()->second.with_shard(id_);
 }
 
 Task<> ShardEngine::run_flusher() {
@@ -88,7 +92,11 @@ Task<> ShardEngine::run_flusher() {
       continue;
     }
     pass_runs_ = true;
-    const Status status = co_await flush_once();
+    const std::size_t damaged_before = flusher_->damaged().size();
+    Status status = co_await flush_once();
+    if (flusher_->damaged().size() > damaged_before) {
+      status = Status::ok();  // The next try leaves that family out.
+    }
     if (status.is(Code::kNoSpace)) {
       co_await make_room();
     }
@@ -123,6 +131,7 @@ Task<Status> ShardEngine::flush_once() {
                                .urgent = disk_full_,
                                .drain_runs = drains};
   if (generation != nullptr) {
+    PENSTOCK_CO_TRY(co_await carry_damaged(*generation));
     part_.on_pass_begun(id_, generation->memtable.memory_bytes());
   }
   const Status status = co_await flusher_->run(input, log_of(applied));
@@ -142,6 +151,65 @@ Task<Status> ShardEngine::flush_once() {
   watch_rest(drains);
   const Status returned = co_await store_->return_free_zones();
   co_return returned.is(Code::kPoisoned) ? returned : Status::ok();  // Space that could not be given back is tried again later.
+}
+
+/// Shard-I7.
+Task<Status> ShardEngine::carry_damaged(const Generation& generation) {
+  constexpr std::size_t kBatchBytes = 256 * 1024;
+  const std::vector<FamilyId> present = generation.memtable.families();
+  std::uint64_t bytes = 0;
+  for (const auto& [family, damage] : flusher_->damaged()) {
+    if (!std::ranges::binary_search(present, family) || part_.is_dropped(family)) {
+      continue;
+    }
+    const std::vector<FamilyId> families = {family};
+    memtable::Memtable::Cursor cursor = generation.memtable.cursor(family);
+    cursor.seek_first();
+    while (cursor.valid()) {
+      std::vector<char> payload;
+      std::uint32_t operations = 0;
+      for (; cursor.valid() && payload.size() < kBatchBytes; cursor.next()) {
+        if (is_in_newer(generation, family, cursor.key())) {
+          continue;
+        }
+        const memtable::Memtable::Version version = cursor.newest();
+        const auto put = version.is_reference ? engine::OperationKind::kPutExtent : engine::OperationKind::kPut;
+        const auto kind = version.is_delete ? engine::OperationKind::kRemove : put;
+        engine::encode_operation({.kind = kind, .family = family, .key = cursor.key(), .value = version.value}, payload);
+        ++operations;
+      }
+      if (operations == 0) {
+        continue;
+      }
+      if (part_.log().admit(payload.size(), 1) != wal::Log::Admission::kNow) {
+        co_return Status(Code::kNoSpace).with_shard(id_);  // Tried again soon.
+      }
+      engine::CommitOnShard call;
+      call.shard = this;
+      call.payload = Bytes(payload.data(), payload.size());
+      call.operation_count = operations;
+      call.families = &families;
+      call.payload_checksum = base::checksum(as_span(call.payload));
+      call.is_carried = true;
+      const Status status = co_await call;
+      PENSTOCK_CO_TRY(status);
+      bytes += payload.size();
+    }
+  }
+  carried_bytes_ = bytes;
+  co_return Status::ok();
+}
+
+bool ShardEngine::is_in_newer(const Generation& generation, FamilyId family, Bytes key) const noexcept {
+  const auto holds = [&](const Generation& other) { return other.memtable.find(family, key, assigned_).has_value(); };
+  bool is_newer = false;
+  for (const std::shared_ptr<Generation>& frozen : frozen_) {  // Oldest first.
+    if (is_newer && holds(*frozen)) {
+      return true;
+    }
+    is_newer = is_newer || frozen.get() == &generation;
+  }
+  return holds(*active_);
 }
 
 /// The log that must be durable up to `applied` first. None for a position in a log of an earlier epoch: that is durable
@@ -196,6 +264,7 @@ Task<Status> ShardEngine::wait_published(Sequence sequence) {
 }
 
 void ShardEngine::on_published_pass() {
+  share_cache();
   if (publications_wanted_ > 0) {
     --publications_wanted_;
   }

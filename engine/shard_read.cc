@@ -19,10 +19,9 @@ std::optional<ShardEngine::Located> ShardEngine::locate_in_memtables(const Famil
     if (!version.has_value()) {
       return std::nullopt;
     }
-    return Located{.answer = version->is_delete ? Answer::kAbsent : Answer::kInMemtable,
-                   .value = version->value,
-                   .generation = &generation,
-                   .page = {}};
+    const Answer there = version->is_reference ? Answer::kReference : Answer::kInMemtable;
+    return Located{
+        .answer = version->is_delete ? Answer::kAbsent : there, .value = version->value, .generation = &generation, .page = {}};
   };
   std::optional<Located> found = look_in(active_);
   for (auto generation = frozen_.rbegin(); generation != frozen_.rend() && !found.has_value(); ++generation) {
@@ -56,6 +55,7 @@ std::optional<Result<std::string>> ShardEngine::try_get(const FamilyState& famil
   const Located located = locate(family, key);
   switch (located.answer) {
     case Located::Answer::kUnknown:
+    case Located::Answer::kReference:
       return std::nullopt;
     case Located::Answer::kAbsent:
     case Located::Answer::kDropped:
@@ -70,6 +70,9 @@ std::optional<Result<std::string>> ShardEngine::try_get(const FamilyState& famil
 std::optional<Result<Bytes>> ShardEngine::get_borrowed(const FamilyState& family, Bytes key) const {
   gets_borrowed_.fetch_add(1, std::memory_order_relaxed);
   if (const std::optional<Located> located = locate_in_memtables(family, key)) {
+    if (located->answer == Located::Answer::kReference) {
+      return std::nullopt;
+    }
     if (located->answer != Located::Answer::kInMemtable) {
       return std::unexpected(absence(family, located->answer));
     }
@@ -91,6 +94,7 @@ std::optional<Result<PinnedValue>> ShardEngine::get_cached(const FamilyState& fa
   PinnedValue pinned;
   switch (located.answer) {
     case Located::Answer::kUnknown:
+    case Located::Answer::kReference:
       return std::nullopt;
     case Located::Answer::kAbsent:
     case Located::Answer::kDropped:
@@ -116,7 +120,7 @@ Task<Result<std::string>> ShardEngine::get(const FamilyState& family, Bytes key)
   }
   // What the memtables lacked just now, the tree of just now decides: commits that come meanwhile are later than this read.
   ++gets_from_disk_;
-  const Result<PinnedValue> found = co_await get_from_tree(family.id, key);
+  const Result<PinnedValue> found = co_await get_from_disk(family, key);
   if (!found.has_value()) {
     co_return std::unexpected(found.error());
   }
@@ -128,31 +132,43 @@ Task<Result<PinnedValue>> ShardEngine::get_pinned(const FamilyState& family, Byt
     co_return std::move(*answer);
   }
   ++gets_from_disk_;
-  co_return co_await get_from_tree(family.id, key);
+  co_return co_await get_from_disk(family, key);
 }
 
-Task<Result<PinnedValue>> ShardEngine::get_from_tree(FamilyId family, Bytes key) {
+Task<Result<PinnedValue>> ShardEngine::get_from_disk(const FamilyState& family, Bytes key) {
+  const std::optional<Located> located = locate_in_memtables(family, key);
+  if (located.has_value() && located->answer == Located::Answer::kReference) {
+    const std::shared_ptr<Generation> generation = *located->generation;  // Holds the extent.
+    co_return co_await read_value(family.id, *btree::extent_from_bytes(located->value));
+  }
+  const FamilyId id = family.id;
   const btree::PageStore::ReadPin pin = store_->pin_current();
-  Result<std::optional<btree::Found>> found = co_await btree::find(*store_, flusher_->trees_of(family), family, key);
+  Result<std::optional<btree::Found>> found = co_await btree::find(*store_, flusher_->trees_of(id), id, key);
   if (!found.has_value()) {
     co_return std::unexpected(found.error().with_shard(id_));
   }
   if (!found->has_value()) {
     co_return std::unexpected(Status(Code::kNotFound));
   }
-  PinnedValue pinned;
-  if (const std::optional<btree::ExtentPointer>& extent = (*found)->extent) {
-    Result<std::string> value = co_await store_->read_extent(*extent, family);
-    if (!value.has_value()) {
-      co_return std::unexpected(value.error());
-    }
-    const auto copy = std::make_shared<const std::string>(std::move(*value));
-    pinned.value_ = *copy;
-    pinned.memory_ = copy;
-  } else {
-    pinned.value_ = (*found)->value;
-    pinned.page_ = (*found)->page.release();
+  if ((*found)->extent.has_value()) {
+    co_return co_await read_value(id, *(*found)->extent);
   }
+  PinnedValue pinned;
+  pinned.value_ = (*found)->value;
+  pinned.page_ = (*found)->page.release();
+  co_return pinned;
+}
+
+/// Somebody keeps the extent meanwhile.
+Task<Result<PinnedValue>> ShardEngine::read_value(FamilyId family, btree::ExtentPointer extent) {
+  Result<std::string> value = co_await store_->read_extent(extent, family);
+  if (!value.has_value()) {
+    co_return std::unexpected(value.error());
+  }
+  const auto copy = std::make_shared<const std::string>(std::move(*value));
+  PinnedValue pinned;
+  pinned.value_ = *copy;
+  pinned.memory_ = copy;
   co_return pinned;
 }
 
@@ -163,7 +179,7 @@ Task<Result<bool>> ShardEngine::contains(const FamilyState& family, Bytes key) {
   }
   using Answer = Located::Answer;
   if (const Answer answer = locate(family, key).answer; answer != Answer::kUnknown) {
-    co_return answer == Answer::kInMemtable || answer == Answer::kInPage;
+    co_return answer != Answer::kAbsent&& answer != Answer::kDropped;
   }
   const btree::PageStore::ReadPin pin = store_->pin_current();
   const Result<std::optional<btree::Found>> found =

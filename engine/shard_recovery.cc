@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "engine/ahead_reader.h"
 #include "engine/catalog.h"
-#include "engine/operation.h"
 #include "engine/reactor_part.h"
 #include "engine/shard_engine.h"
 
@@ -18,9 +18,9 @@ Task<Outcome<bool>> ShardEngine::open_store() {
                       .uuid_low = settings.identity.uuid_low,
                       .incarnation = settings.identity.incarnation};
   options.shard = id_;
-  options.budgets = {.cache_bytes = engine::shard_cache_bytes(settings, settings.options),
-                     .write_bytes_in_flight_max = settings.options.flush_write_bytes,
-                     .space_use_target_percent = settings.options.space_use_percent};
+  budgets_ = budgets_of(settings.options);
+  options.budgets = budgets_;
+  options.pace = &part_.write_pace();
   Outcome<std::unique_ptr<btree::PageStore>> store = co_await btree::PageStore::open(reactor_, std::move(options));
   if (!store.has_value()) {
     co_return std::unexpected(std::move(store.error()));
@@ -51,6 +51,21 @@ btree::AppliedPosition ShardEngine::needed_from() const noexcept {
   return older == btree::AppliedPosition{} ? superblock().applied : older;
 }
 
+Status ShardEngine::claim(const btree::ExtentPointer& extent, wal::Position end) {
+  const btree::AppliedPosition applied = superblock().applied;
+  if (end <= wal::Position{.epoch = applied.epoch, .offset = applied.offset}) {
+    return Status::ok();  // The trees reach it, or nothing does.
+  }
+  if (!store_->claim_early(extent)) {
+    return Status(Code::kCorruption)
+        .with_place(FileKind::kPages, extent.address.block)
+        .with_file(extent.address.file)
+        .with_shard(id_);
+  }
+  claimed_.take_over(store_, extent);
+  return Status::ok();
+}
+
 Task<Status> ShardEngine::deal(const wal::Part& part, wal::Position end) {
   PENSTOCK_ASSERT_EQ(part.shard, id_);
   const btree::AppliedPosition applied = superblock().applied;
@@ -75,11 +90,20 @@ Task<Status> ShardEngine::deal(const wal::Part& part, wal::Position end) {
   memtable.begin_batch();
   assigned_ = part.first - 1;  // Past unlogged commits that are gone.
   const Sequence published = assigned_;
-  engine::OperationReader reader(part.payload);
+  engine::AheadReader reader(part.payload, part.operations, memtable);
   while (reader.next()) {
     const engine::Operation& operation = reader.operation();
     ++assigned_;
     if (part_.is_dropped(operation.family)) {
+      continue;
+    }
+    if (operation.kind == engine::OperationKind::kPutExtent) {
+      const Result<btree::ExtentPointer> extent = btree::extent_from_bytes(operation.value);
+      if (!extent.has_value()) {
+        co_return corruption;
+      }
+      active_->early.hold(store_, *extent);
+      memtable.apply_reference(operation.family, operation.key, operation.value, assigned_, published);
       continue;
     }
     const bool is_put = operation.kind == engine::OperationKind::kPut;
@@ -115,6 +139,7 @@ bool ShardEngine::continues(const wal::Part& part, std::uint32_t epoch) const no
 void ShardEngine::finish_recovery() {
   published_ = assigned_;
   logged_ = assigned_;
+  claimed_.release();
 }
 
 }  // namespace penstock::detail

@@ -187,9 +187,14 @@ Task<Status> Flusher::merge_families(Pass& pass) {
     }
   }
   for (const auto& [family, is_written] : families) {
-    if (!filter_.is_dropped(family)) {  // Flush-I4.
-      PENSTOCK_CO_TRY(co_await merge_family(pass, family, is_written));
+    if (filter_.is_dropped(family) || damaged_.contains(family)) {  // Flush-I4, Flush-I6.
+      continue;
     }
+    const Status status = co_await merge_family(pass, family, is_written);
+    if (status.is(Code::kCorruption) && family >= kFamilyIdUserMin) {
+      damaged_.emplace(family, status);
+    }
+    PENSTOCK_CO_TRY(status);
   }
   co_return Status::ok();
 }
@@ -227,15 +232,21 @@ Task<Status> Flusher::merge_family(Pass& pass, FamilyId family, bool is_written)
 Task<Status> Flusher::free_dropped(Pass& pass) {
   std::vector<std::pair<FamilyId, btree::FamilyTrees>> dropped;
   for (const auto& [family, trees] : pass.roots) {
-    if (filter_.is_dropped(family)) {
+    if (filter_.is_dropped(family) && !damaged_.contains(family)) {
       dropped.emplace_back(family, trees);
     }
   }
   for (const auto& [family, trees] : dropped) {
-    PENSTOCK_CO_TRY(co_await btree::free_tree(store_, trees.base, family));
+    Status status = co_await btree::free_tree(store_, trees.base, family);
     for (const btree::Run& run : trees.runs) {
-      PENSTOCK_CO_TRY(co_await btree::free_tree(store_, run.root, family));
+      if (status.is_ok()) {
+        status = co_await btree::free_tree(store_, run.root, family);
+      }
     }
+    if (status.is(Code::kCorruption)) {
+      damaged_.emplace(family, status);  // Its space is lost until the shard is repaired.
+    }
+    PENSTOCK_CO_TRY(status);
     pass.roots.erase(family);
     pass.slice_begins.erase(family);
     pass.changed.insert(family);

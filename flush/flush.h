@@ -11,6 +11,8 @@
 //            `corruption` (a page cannot be read) or `poisoned`.
 //   Flush-I4 Entries of dropped families are not carried over; their trees are freed by the first pass that finds them.
 //   Flush-I5 Entries that lie far apart in a large family wait in runs (run_plan.h), which are as durable as its base.
+//   Flush-I6 A family of which a page cannot be read is damaged from then on: passes leave its entries and its trees alone, and
+//            the other families go on.
 // Thread: the shard's reactor. Runs as background work in slices.
 #pragma once
 
@@ -82,8 +84,12 @@ class Flusher {
   RunHoldings run_holdings() const noexcept;
 
   /// One pass; see the invariants. `log` may be null while a database recovers: generations then end in logs of earlier epochs,
-  /// durable already. Errors: corruption, io_error, no_space (try again), poisoned (the caller poisons the log).
+  /// durable already. Errors: corruption (of a family: damaged() has one more, and another try leaves it out; else of the
+  /// shard's own trees), io_error, no_space (try again), poisoned (the caller poisons the log).
   Task<Status> run(PassInput input, wal::Log* log);
+
+  /// Flush-I6: where the damage was met first. Since load_roots().
+  const std::map<FamilyId, Status>& damaged() const noexcept { return damaged_; }
 
   /// From the next pass on.
   void set_gather_from_bytes(std::uint64_t bytes) noexcept { gather_from_bytes_ = bytes; }
@@ -109,6 +115,7 @@ class Flusher {
   const FamilyFilter& filter_;
   std::uint64_t gather_from_bytes_;
   Roots roots_;
+  std::map<FamilyId, Status> damaged_;
   SliceBegins slice_begins_;  // Families with runs: where the next slice begins. Any place will do after an opening.
   /// Of one pass and family. Less after a full disk: what is carried into a base needs room before it gives any.
   std::uint64_t slice_entries_max_ = ~std::uint64_t{0};

@@ -10,6 +10,20 @@ namespace {
 
 using Kind = btree::MergeOperation::Kind;
 
+/// A key's newest version; `erase`: what a delete becomes.
+btree::MergeOperation operation_of(const memtable::Memtable::Cursor& cursor, Kind erase) {
+  const memtable::Memtable::Version version = cursor.newest();
+  btree::MergeOperation operation{.kind = version.is_delete ? erase : Kind::kPut, .key = cursor.key(), .value = version.value};
+  if (version.is_reference) {
+    const Result<btree::ExtentPointer> extent = btree::extent_from_bytes(version.value);
+    PENSTOCK_ASSERT(extent.has_value());  // It was looked at when it was applied.
+    operation.value = {};
+    operation.extent = *extent;
+    operation.is_early = true;
+  }
+  return operation;
+}
+
 }  // namespace
 
 WithMoves::WithMoves(btree::MergeSource& inner, const MoveKeys* moves, const KeyRange* left_out)
@@ -56,8 +70,7 @@ MemtableSource::MemtableSource(const memtable::Memtable& memtable, FamilyId fami
 
 void MemtableSource::load_entry() {
   if (cursor_.valid()) {
-    const memtable::Memtable::Version version = cursor_.newest();
-    operation_ = {.kind = version.is_delete ? Kind::kDelete : Kind::kPut, .key = cursor_.key(), .value = version.value};
+    operation_ = operation_of(cursor_, Kind::kDelete);
   }
 }
 
@@ -86,8 +99,7 @@ void RunSource::load_entry() {
                   .extent = std::nullopt,
                   .end = slice_->end.has_value() ? &*slice_->end : nullptr};
   } else if (has_entry) {
-    const memtable::Memtable::Version version = cursor_->newest();
-    operation_ = {.kind = version.is_delete ? Kind::kMark : Kind::kPut, .key = cursor_->key(), .value = version.value};
+    operation_ = operation_of(*cursor_, Kind::kMark);
     if (filter_ != nullptr) {
       filter_->add(btree::KeyFilter::hash(operation_.key));
     }
@@ -163,8 +175,7 @@ void SliceSource::choose() {
   const bool memtable_wins = is_in_memtable && (run == nullptr || memtable_->key() <= run->key());
   operation_ = {};
   if (memtable_wins) {
-    const memtable::Memtable::Version version = memtable_->newest();
-    operation_ = {.kind = version.is_delete ? Kind::kDelete : Kind::kPut, .key = memtable_->key(), .value = version.value};
+    operation_ = operation_of(*memtable_, Kind::kDelete);
   } else {
     operation_ = {.kind = run->is_delete() ? Kind::kDelete : Kind::kPut, .key = run->key(), .value = run->value()};
     operation_.extent = run->extent();

@@ -4,13 +4,7 @@
 #include "memtable/tree.h"
 
 namespace penstock::memtable {
-namespace {
-
-Memtable::Version version_of(const VersionRecord& record) noexcept {
-  return {.sequence = record.sequence, .is_delete = record.is_delete(), .value = record.value()};
-}
-
-}  // namespace
+namespace {}  // namespace
 
 Memtable::Cursor Memtable::cursor(FamilyId family) const noexcept { return {this, family}; }
 

@@ -21,19 +21,21 @@ namespace penstock::memtable {
 struct VersionRecord {
   VersionRecord* older;
   Sequence sequence;
-  std::uint32_t value_bytes;  // kDeleteMark: a delete.
+  std::uint32_t value_bytes;  // With kReferenceBit; kDeleteMark: a delete.
 
   static constexpr std::uint32_t kDeleteMark = ~std::uint32_t{0};
+  static constexpr std::uint32_t kReferenceBit = 1U << 31U;
   // The value begins inside what would be the struct's tail padding: 4 bytes less for each version.
   static constexpr std::size_t kHeaderBytes = 20;
 
   bool is_delete() const noexcept { return value_bytes == kDeleteMark; }
+  bool is_reference() const noexcept { return (value_bytes & kReferenceBit) != 0 && !is_delete(); }
   Bytes value() const noexcept {
-    return is_delete() ? Bytes() : Bytes(reinterpret_cast<const char*>(this) + kHeaderBytes, value_bytes);
+    return is_delete() ? Bytes() : Bytes(reinterpret_cast<const char*>(this) + kHeaderBytes, value_bytes & ~kReferenceBit);
   }
 };
 static_assert(offsetof(VersionRecord, value_bytes) + sizeof(VersionRecord::value_bytes) == VersionRecord::kHeaderBytes);
-static_assert(kBatchBytesMax < VersionRecord::kDeleteMark);
+static_assert(kBatchBytesMax < VersionRecord::kReferenceBit);
 
 struct Entry {
   VersionRecord* newest;
@@ -60,10 +62,16 @@ struct Horizon {
   Sequence batch_base = ~Sequence{0};  // None ever stops above it before the open batch ends.
 };
 
+/// What a version says: a value, what stands for a value that lies elsewhere, or a delete.
+struct Content {
+  std::optional<Bytes> value;
+  bool is_reference = false;
+};
+
 /// A new entry with its first version.
-Entry* make_entry(Arena& arena, Bytes key, std::optional<Bytes> value, Sequence sequence);
+Entry* make_entry(Arena& arena, Bytes key, const Content& content, Sequence sequence);
 
 /// Adds the newest version. Returns how many older ones it unlinked.
-std::uint32_t add_version(Arena& arena, Entry& entry, std::optional<Bytes> value, Sequence sequence, const Horizon& horizon);
+std::uint32_t add_version(Arena& arena, Entry& entry, const Content& content, Sequence sequence, const Horizon& horizon);
 
 }  // namespace penstock::memtable

@@ -20,16 +20,18 @@ std::uint32_t family_slot_of(FamilyId family, std::uint32_t slot_count) noexcept
 
 }  // namespace
 
-void Memtable::apply(FamilyId family, Bytes key, std::optional<Bytes> value, Sequence sequence, Sequence published) {
+void Memtable::apply(FamilyId family, Bytes key, std::optional<Bytes> value, bool is_reference, Sequence sequence,
+                     Sequence published) {
   PENSTOCK_ASSERT_GT(sequence, last_sequence_);  // Memtable-I1
   PENSTOCK_ASSERT_LE(key.size(), kKeyBytesMax);
+  const Content content{.value = value, .is_reference = is_reference};
   Tree& tree = find_or_make_tree(family);
   Tree::Place place;
   tree.locate(key, place);
   if (place.found != nullptr) {
-    version_count_ -= add_version(arena_, *place.found, value, sequence, {.published = published, .batch_base = batch_base_});
+    version_count_ -= add_version(arena_, *place.found, content, sequence, {.published = published, .batch_base = batch_base_});
   } else {
-    tree.insert(arena_, place, make_entry(arena_, key, value, sequence));
+    tree.insert(arena_, place, make_entry(arena_, key, content, sequence));
     ++entry_count_;
   }
   ++version_count_;
@@ -39,6 +41,13 @@ void Memtable::apply(FamilyId family, Bytes key, std::optional<Bytes> value, Seq
   last_sequence_ = sequence;
 }
 
+void Memtable::fetch(FamilyId family, Bytes key) const noexcept {
+  const Tree* const tree = find_tree(family);
+  if (tree != nullptr) {
+    tree->fetch(key);
+  }
+}
+
 std::optional<Memtable::Version> Memtable::find(FamilyId family, Bytes key, Sequence visible) const noexcept {
   const Tree* const tree = find_tree(family);
   const Entry* const entry = tree == nullptr ? nullptr : tree->find(key);
@@ -46,7 +55,14 @@ std::optional<Memtable::Version> Memtable::find(FamilyId family, Bytes key, Sequ
   if (version == nullptr) {
     return std::nullopt;
   }
-  return Version{.sequence = version->sequence, .is_delete = version->is_delete(), .value = version->value()};
+  return version_of(*version);
+}
+
+Memtable::Version Memtable::version_of(const VersionRecord& record) noexcept {
+  return {.sequence = record.sequence,
+          .is_delete = record.is_delete(),
+          .is_reference = record.is_reference(),
+          .value = record.value()};
 }
 
 std::vector<FamilyId> Memtable::families() const {

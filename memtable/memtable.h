@@ -28,6 +28,7 @@
 namespace penstock::memtable {
 
 struct Entry;
+struct VersionRecord;
 struct Leaf;
 class Tree;
 
@@ -37,7 +38,8 @@ class Memtable {
   struct Version {
     Sequence sequence = 0;
     bool is_delete = false;
-    Bytes value;  ///< Empty for a delete.
+    bool is_reference = false;  ///< `value` stands for one that lies elsewhere; what it says is the engine's affair.
+    Bytes value;                ///< Empty for a delete.
   };
   class Cursor;
 
@@ -55,7 +57,17 @@ class Memtable {
   /// the next overwrite while a key has at most three versions, later above (at most half as many again stay linked): a hot key
   /// with many commits in flight costs constant time per write.
   /// - key: at most kKeyBytesMax bytes; value: at most kBatchBytesMax.
-  void apply(FamilyId family, Bytes key, std::optional<Bytes> value, Sequence sequence, Sequence published);
+  void apply(FamilyId family, Bytes key, std::optional<Bytes> value, Sequence sequence, Sequence published) {
+    apply(family, key, value, false, sequence, published);
+  }
+  /// The same with what stands for a value.
+  void apply_reference(FamilyId family, Bytes key, Bytes reference, Sequence sequence, Sequence published) {
+    apply(family, key, reference, true, sequence, published);
+  }
+
+  /// A hint that `key` will be applied soon: what that touches comes into the processor's cache meanwhile. Worth it for several
+  /// keys at once, whose memory is then waited for together.
+  void fetch(FamilyId family, Bytes key) const noexcept;
 
   /// The newest version at or below `visible`, if any: a delete is a version too. `visible` is at least the `published` of the
   /// last apply to this key.
@@ -89,6 +101,8 @@ class Memtable {
     Tree* tree;  ///< Null: the slot is free.
   };
 
+  void apply(FamilyId family, Bytes key, std::optional<Bytes> value, bool is_reference, Sequence sequence, Sequence published);
+  static Version version_of(const VersionRecord& record) noexcept;
   Tree* find_tree(FamilyId family) const noexcept;
   Tree& find_or_make_tree(FamilyId family);
   void grow_family_slots();

@@ -79,7 +79,9 @@ class Model {
     auto version = entry->second.upper_bound(visible);
     if (version == entry->second.begin()) return std::nullopt;
     --version;
-    return Memtable::Version{version->first, !version->second.has_value(), version->second ? Bytes(*version->second) : Bytes()};
+    return Memtable::Version{.sequence = version->first,
+                             .is_delete = !version->second.has_value(),
+                             .value = version->second ? Bytes(*version->second) : Bytes()};
   }
 
   using Entries = std::map<std::string, std::map<Sequence, std::optional<std::string>>>;
@@ -161,6 +163,22 @@ void compare_with_model(KeyShape shape, std::uint64_t seed, std::uint64_t steps)
   ASSERT_EQ(memtable.last_sequence(), sequence);
   ASSERT_NO_FATAL_FAILURE(expect_same_walk(model, memtable, published));
   ASSERT_NO_FATAL_FAILURE(expect_same_walk(model, memtable, kNewest));
+}
+
+TEST(Memtable, AKeyWithoutTheOthersPrefixIsInsertedBeforeAFullLeafOfDescendingKeys) {
+  for (int count = 1; count <= 200; ++count) {
+    Memtable memtable;
+    Sequence sequence = 0;
+    for (int index = count; index > 0; --index) {
+      memtable.apply(1, "a long common prefix " + std::to_string(1000 + index), Bytes("v"), ++sequence, 0);
+    }
+    memtable.apply(1, "a", Bytes("first"), ++sequence, 0);
+    memtable.assert_invariants();
+    Memtable::Cursor cursor = memtable.cursor(1);
+    cursor.seek_first();
+    EXPECT_EQ(cursor.key(), "a");
+    EXPECT_EQ(memtable.entry_count(), static_cast<std::uint64_t>(count) + 1);
+  }
 }
 
 TEST(Memtable, AnswersAsAMapOfVersionsDoesForEveryKeyShape) {

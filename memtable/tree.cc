@@ -160,6 +160,9 @@ void move_tail(const Slots& from, std::uint32_t begin, std::uint32_t end, const 
   to.node.prefix = from.node.prefix;
   from.node.slot_count = static_cast<std::uint16_t>(begin);
   from.node.last_insert = kNoInsert;
+  if (begin == 0) {
+    from.node.prefix_bytes = 0;  // The key that comes first into an empty node need not begin as those that left.
+  }
   std::fill(from.heads + begin, from.heads + end, kUnusedHead);
 }
 
@@ -218,6 +221,20 @@ Entry* Tree::find(Bytes key) const noexcept {
   const auto& leaf = static_cast<const Leaf&>(*node);
   const Probe probe = search(leaf, key);
   return probe.equal ? leaf.entries()[probe.index] : nullptr;
+}
+
+void Tree::fetch(Bytes key) const noexcept {
+  const Node* node = root_;
+  while (node->level > 0) {
+    const auto& inner = static_cast<const Inner&>(*node);
+    node = inner.children[child_index_for(inner, key)];
+  }
+  // Not even its header is looked at. An insert moves heads and entries: both arrays.
+  const auto* const leaf = reinterpret_cast<const char*>(node);
+  constexpr std::size_t kLeafBytes = sizeof(Leaf) + (2 * kLeafCapacity * sizeof(std::uint64_t));
+  for (std::size_t at = 0; at < kLeafBytes; at += kCacheLineBytes) {
+    __builtin_prefetch(leaf + at, 1);
+  }
 }
 
 Tree::ConstPlace Tree::lower_bound(Bytes key) const noexcept {

@@ -19,7 +19,7 @@ void add(Arena& arena, Tree& tree, Bytes key) {
   Tree::Place place;
   tree.locate(key, place);
   if (place.found == nullptr) {
-    tree.insert(arena, place, make_entry(arena, key, std::nullopt, 1));
+    tree.insert(arena, place, make_entry(arena, key, Content{}, 1));
   }
 }
 

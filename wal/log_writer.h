@@ -78,6 +78,11 @@ class Log::Impl final : public reactor::LoopHook, public SegmentPool::Owner {
   std::uint64_t end_offset() const noexcept { return end_; }
   Status failure() const noexcept { return failure_; }
   void set_budget(std::uint64_t bytes) noexcept { options_.budget_bytes = bytes; }
+  std::uint64_t buffer_bytes() const noexcept {
+    std::uint64_t bytes = staging_.bytes();
+    for (const Batch& batch : batches_) bytes += batch.larger.bytes();
+    return bytes;
+  }
   std::uint64_t bytes_in_use() const noexcept { return segments_.size() * options_.segment_bytes; }
   const LogCounters& counters() const noexcept { return counters_; }
 

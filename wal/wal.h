@@ -183,6 +183,8 @@ class Log final {
   Position end() const noexcept;
 
   std::uint64_t bytes_in_use() const noexcept;
+  /// Memory for groups that are gathered or written.
+  std::uint64_t buffer_bytes() const noexcept;
   /// From now on.
   void set_budget(std::uint64_t bytes) noexcept;
   const LogCounters& counters() const noexcept;

@@ -41,6 +41,7 @@ class Batch {
     std::uint32_t operation_count = 0;
     std::vector<char> encoded;
     std::vector<FamilyId> families;  ///< That occur in it, each once.
+    std::uint64_t large_bytes = 0;   ///< Of its values over kLoggedValueBytesMax.
   };
   const std::vector<ShardPart>& parts() const noexcept { return parts_; }
 

@@ -16,6 +16,7 @@ struct Metrics {
   std::uint64_t gets_borrowed = 0;   ///< Gets that a thread answered itself while the reactor slept.
   std::uint64_t gets_from_disk = 0;  ///< Gets that had to wait for a page.
   std::uint64_t scans = 0;
+  std::uint64_t large_values = 0;  ///< Values over 64 KiB, which were written once, before their record.
   // Log.
   std::uint64_t log_groups = 0;
   std::uint64_t log_appended_bytes = 0;
@@ -33,18 +34,23 @@ struct Metrics {
   std::uint64_t cache_hits = 0;
   std::uint64_t cache_misses = 0;
   std::uint64_t zones_cleaned = 0;
-  std::uint64_t runs_made = 0;         ///< See DatabaseOptions::gather_from_bytes.
-  std::uint64_t run_entries = 0;       ///< That wait in runs now.
-  std::uint64_t run_slices = 0;        ///< Merged from the runs into a family's tree.
-  std::uint64_t run_filter_bytes = 0;  ///< Memory that tells which runs a key may be in.
+  std::uint64_t runs_made = 0;    ///< See DatabaseOptions::gather_from_bytes.
+  std::uint64_t runs_joined = 0;  ///< Became parts of larger ones.
+  std::uint64_t run_entries = 0;  ///< That wait in runs now.
+  std::uint64_t run_slices = 0;   ///< Merged from the runs into a family's tree.
   std::uint64_t space_file_bytes = 0;
   std::uint64_t space_live_bytes = 0;
   std::uint64_t space_free_bytes = 0;
   std::uint64_t space_pinned_bytes = 0;
   std::uint64_t space_garbage_bytes = 0;
-  // Memory and back-pressure.
-  std::uint64_t memtable_bytes = 0;
+  // Memory: what it is used for, and back-pressure. memtable_bytes, cache_bytes and run_filter_bytes stay within
+  // memory_share_bytes; the buffers of the logs, the queues of the calls and the tables of the families come on top.
+  std::uint64_t memory_share_bytes = 0;    ///< Of memory_limit: this database's, of those open on the runtime.
+  std::uint64_t memtable_bytes = 0;        ///< Active ones and those that are being flushed.
+  std::uint64_t memtable_ready_bytes = 0;  ///< Cleared and held for memtables, for all databases of the runtime.
   std::uint64_t cache_bytes = 0;
+  std::uint64_t run_filter_bytes = 0;  ///< Tells which runs a key may be in. Taken from the cache's share.
+  std::uint64_t log_buffer_bytes = 0;
   std::uint64_t delayed_commits = 0;  ///< Commits that waited for back-pressure.
   std::uint64_t delayed_ns = 0;       ///< Time they waited.
   std::uint64_t delayed_ns_max = 0;
@@ -59,6 +65,8 @@ struct Metrics {
   std::uint64_t stalls = 0;  ///< Tasks that ran longer than 2 ms.
   std::uint32_t reactors = 0;
   std::uint32_t poisoned_logs = 0;
+  std::uint32_t damaged_families =
+      0;                   ///< By shard: those with a page that a flush could not read. Their writes stay in memory and log.
   std::string io_backend;  ///< Of reactor 0; why, if it is not io_uring.
 };
 

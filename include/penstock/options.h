@@ -32,7 +32,8 @@ enum class ReactorThreads : std::uint8_t {
 struct RuntimeOptions {
   std::uint32_t reactors = 0;  ///< Threads, one ring each; 0: one per usable core, of donated ones 1. At most 256.
   std::uint64_t memory_limit =
-      0;                     ///< For memtables, caches and buffers of all databases; 0: a quarter of the memory. Min. 64 MiB.
+      0;  ///< For memtables and caches of all databases, divided evenly among those that are open (16 MiB each at least, or a
+          ///< further one is refused); 0: a quarter of the memory. Min. 64 MiB.
   bool pin_threads = false;  ///< Bind reactor i to the i-th usable core. Refused for donated threads.
   IoBackend io_backend = IoBackend::kAuto;
   std::uint32_t ring_entries = 256;
@@ -63,13 +64,16 @@ struct DatabaseOptions {
   WalSync wal_sync = WalSync::kAuto;
   std::uint64_t log_budget_bytes =
       512_MiB;  ///< Per reactor: beyond it shards flush so that the log can be trimmed. Min. 64 MiB.
-  std::uint64_t log_segment_bytes = 16_MiB;  ///< 1 MiB to 64 MiB. A batch may have half of it.
-  std::uint32_t memtable_percent = 40;       ///< Of memory_limit, 5 to 80.
-  std::uint32_t cache_percent = 45;          ///< Of memory_limit, 5 to 90; both together at most 95.
+  std::uint64_t log_segment_bytes = 16_MiB;  ///< 1 MiB to 64 MiB. A batch may have half of it, large values apart.
+  std::uint32_t memtable_percent = 40;       ///< Of the database's share of memory_limit, 5 to 80.
+  std::uint32_t cache_percent = 45;          ///< The same, 5 to 90; both together at most 95.
   std::uint32_t space_use_percent = 75;  ///< Zones are cleaned so that live data fills this much of the space used. 50 to 90.
   /// Database::get() on an ordinary thread answers by itself what is in memory while the shard's reactor sleeps.
   bool borrowed_reads = true;
   std::uint64_t flush_write_bytes = 256_KiB;  ///< In flight per shard while it flushes.
+  /// What flushes and the cleaning of zones may write, all reactors together; commits wait for memory if that is too little.
+  /// 0: as much as the disk takes. At least 1 MiB.
+  std::uint64_t flush_bytes_per_second = 0;
   /// A family with a tree of at least so many bytes on a shard gathers writes that lie far apart in runs before they change its
   /// leaves: that writes several times less where data are much larger than memory, and has reads look into a few small trees
   /// more. ~0: never.
@@ -85,6 +89,7 @@ struct OptionChanges {
   std::optional<std::uint32_t> cache_percent = std::nullopt;
   std::optional<std::uint32_t> space_use_percent = std::nullopt;
   std::optional<std::uint64_t> flush_write_bytes = std::nullopt;
+  std::optional<std::uint64_t> flush_bytes_per_second = std::nullopt;
   std::optional<std::uint64_t> gather_from_bytes = std::nullopt;
 };
 

@@ -74,7 +74,7 @@ penstock_bytes penstock_text(const char* text);
 /// Limits, checked at each call.
 #define PENSTOCK_KEY_BYTES_MAX 1024u
 #define PENSTOCK_VALUE_BYTES_MAX 1073741824u  ///< Of the format; a value must also fit its batch.
-#define PENSTOCK_BATCH_BYTES_MAX 33554432u    ///< Per shard, encoded; and at most half a log segment.
+#define PENSTOCK_BATCH_BYTES_MAX 33554432u    ///< Per shard, encoded; without values over 64 KiB half a log segment.
 #define PENSTOCK_FAMILY_NAME_BYTES_MAX 255u
 
 // --- Codes ---
@@ -170,7 +170,7 @@ typedef struct penstock_runtime_options {
   uint32_t reactors;     ///< Threads; 0: one per usable core, of donated ones 1. At most 256.
   uint32_t pin_threads;  ///< Refused for donated threads.
   penstock_io_backend io_backend;
-  uint64_t memory_limit;  ///< Bytes, of all databases; 0: a quarter of the machine's. At least 64 MiB.
+  uint64_t memory_limit;  ///< Bytes, divided evenly among the open databases; 0: a quarter of the machine's. At least 64 MiB.
   uint32_t ring_entries;  ///< 64 to 4096.
   penstock_reactor_threads threads;
   /// Called on the reactor's thread when one task ran longer than 2 ms, or NULL. Must not block.
@@ -200,8 +200,9 @@ typedef struct penstock_database_options {
   uint32_t borrowed_reads;     ///< penstock_get answers itself what is in memory while the shard's reactor sleeps.
   uint32_t reserved;
   uint64_t log_budget_bytes;   ///< Per reactor: beyond it shards flush so that the log can be trimmed. At least 4 segments.
-  uint64_t log_segment_bytes;  ///< 1 MiB to 64 MiB. A batch may have half of it.
+  uint64_t log_segment_bytes;  ///< 1 MiB to 64 MiB. A batch may have half of it, large values apart.
   uint64_t flush_write_bytes;  ///< In flight per shard while it flushes.
+  uint64_t flush_bytes_per_second;  ///< What flushes may write, all reactors together; 0: as much as the disk takes.
   /// A family with a tree of at least so many bytes on a shard gathers writes that lie far apart before they change its leaves.
   uint64_t gather_from_bytes;
   /// Called while penstock_database_open runs, on its thread or on a reactor, or NULL. Must not block.
@@ -539,8 +540,8 @@ penstock_code penstock_flush(penstock_database* database, penstock_failure** fai
 penstock_future* penstock_flush_async(penstock_database* database);
 
 /// Changes options of the open database from lines "name = value" until it is closed: log_budget_bytes, cache_percent,
-/// space_use_percent, flush_write_bytes, gather_from_bytes. Another name or a bad value is PENSTOCK_INVALID_ARGUMENT, and
-/// nothing is changed.
+/// space_use_percent, flush_write_bytes, flush_bytes_per_second, gather_from_bytes. Another name or a bad value is
+/// PENSTOCK_INVALID_ARGUMENT, and nothing is changed.
 penstock_code penstock_change_options(penstock_database* database, const char* text, penstock_failure** failure);
 penstock_future* penstock_change_options_async(penstock_database* database, const char* text);
 
@@ -587,13 +588,14 @@ typedef struct penstock_metrics {
   uint32_t struct_bytes;
   uint32_t reactors;
   uint32_t poisoned_logs;
-  uint32_t reserved;
+  uint32_t damaged_families;
   uint64_t commits;
   uint64_t operations;
   uint64_t gets;
   uint64_t gets_borrowed;
   uint64_t gets_from_disk;
   uint64_t scans;
+  uint64_t large_values;
   uint64_t log_groups;
   uint64_t log_appended_bytes;
   uint64_t log_written_bytes;
@@ -610,16 +612,20 @@ typedef struct penstock_metrics {
   uint64_t cache_misses;
   uint64_t zones_cleaned;
   uint64_t runs_made;
+  uint64_t runs_joined;
   uint64_t run_entries;
   uint64_t run_slices;
-  uint64_t run_filter_bytes;
   uint64_t space_file_bytes;
   uint64_t space_live_bytes;
   uint64_t space_free_bytes;
   uint64_t space_pinned_bytes;
   uint64_t space_garbage_bytes;
+  uint64_t memory_share_bytes;
   uint64_t memtable_bytes;
+  uint64_t memtable_ready_bytes;
   uint64_t cache_bytes;
+  uint64_t run_filter_bytes;
+  uint64_t log_buffer_bytes;
   uint64_t delayed_commits;
   uint64_t delayed_ns;
   uint64_t delayed_ns_max;

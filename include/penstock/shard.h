@@ -21,6 +21,13 @@ namespace penstock {
 namespace detail {
 class RowWalk;
 class ShardEngine;
+
+/// The row that a walk stands at.
+struct RowView {
+  bool is_valid = false;
+  Bytes key;
+  Bytes value;
+};
 }  // namespace detail
 
 struct Row {
@@ -89,14 +96,15 @@ class RowCursor {
   bool try_next();
 
   /// False: before the first seek, and past the last row.
-  bool valid() const noexcept;
-  Bytes key() const noexcept;    ///< Good until the cursor moves; so is
-  Bytes value() const noexcept;  ///< this.
+  bool valid() const noexcept { return row_->is_valid; }
+  Bytes key() const noexcept { return row_->key; }      ///< Good until the cursor moves; so is
+  Bytes value() const noexcept { return row_->value; }  ///< this.
 
  private:
   friend class Shard;
   explicit RowCursor(std::unique_ptr<detail::RowWalk> walk) noexcept;
   std::unique_ptr<detail::RowWalk> walk_;
+  const detail::RowView* row_;  // The walk's.
 };
 
 class Shard {

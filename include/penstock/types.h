@@ -31,7 +31,9 @@ inline constexpr FamilyId kFamilyIdUserMin = 16;
 /// Limits, checked at submission.
 inline constexpr std::uint32_t kKeyBytesMax = 1024;
 inline constexpr std::uint64_t kValueBytesMax = 1_GiB;   ///< Of the format; a value must also fit its batch.
-inline constexpr std::uint64_t kBatchBytesMax = 32_MiB;  ///< And at most half a log segment (8 MiB for now).
+inline constexpr std::uint64_t kBatchBytesMax = 32_MiB;  ///< On a shard; without the large values half a log segment.
+/// Larger values are written once, to an extent that is durable before the log names it; others go through the log.
+inline constexpr std::uint64_t kLoggedValueBytesMax = 64_KiB;
 inline constexpr std::uint32_t kFamilyNameBytesMax = 255;
 inline constexpr std::uint32_t kFamilyCountMax = 1'000'000;
 inline constexpr std::uint32_t kShardCountMax = 1024;

@@ -70,7 +70,12 @@ TEST_F(BadInput, KeysValuesAndBatchesOverTheirLimitsAreRefusedAndTheBatchStaysUs
   EXPECT_EQ(batch.put(Family(), "k", "v").code(), Code::kInvalidArgument);
   EXPECT_EQ(batch.operation_count(), 1U);
   EXPECT_TRUE(db_->commit(std::move(batch)).get().status.is_ok());
-  EXPECT_EQ(db_->put(data, "k", std::string(600'000, 'v')).get().code(), Code::kTooLarge);  // Over half of a 1 MiB segment.
+  Batch long_batch;
+  for (int key = 0; key < 10; ++key) {
+    ASSERT_TRUE(long_batch.put(data, std::to_string(key), std::string(60'000, 'v')).is_ok());
+  }
+  EXPECT_EQ(db_->commit(std::move(long_batch)).get().status.code(), Code::kTooLarge);  // Over half of a 1 MiB segment.
+  EXPECT_TRUE(db_->put(data, "large", std::string(600'000, 'v')).get().is_ok());       // Does not go through the log.
   EXPECT_EQ(db_->put(data, std::string(2000, 'k'), "v").get().code(), Code::kInvalidArgument);
   EXPECT_EQ(db_->get(data, std::string(2000, 'k')).get().error().code(), Code::kInvalidArgument);
   EXPECT_EQ(db_->commit(Batch{}).get().status.code(), Code::kInvalidArgument);

@@ -162,7 +162,8 @@ static void bytes_at_null_and_bytes_over_a_limit_are_refused(const char* root) {
   PENSTOCK_CHECK_CODE(PENSTOCK_INVALID_ARGUMENT, penstock_scan(store.database, data, &options, &rows, NULL));
   PENSTOCK_CHECK_CODE(PENSTOCK_INVALID_ARGUMENT,
                       penstock_put(store.database, data, bytes_of(large, PENSTOCK_KEY_BYTES_MAX + 1), text, NULL, NULL));
-  PENSTOCK_CHECK_CODE(PENSTOCK_TOO_LARGE, penstock_put(store.database, data, text, bytes_of(large, 600000), NULL, NULL));
+  PENSTOCK_CHECK_CODE(PENSTOCK_TOO_LARGE,
+                      penstock_put(store.database, data, text, bytes_of(large, PENSTOCK_BATCH_BYTES_MAX), NULL, NULL));
   PENSTOCK_CHECK_CODE(PENSTOCK_INVALID_ARGUMENT, penstock_batch_put(batch, data, bytes_of(large, 1025), text, NULL));
   PENSTOCK_CHECK(penstock_batch_operation_count(batch) == 0);
   PENSTOCK_CHECK_CODE(PENSTOCK_INVALID_ARGUMENT,

@@ -80,9 +80,13 @@ TEST_F(ChangeOptionsTest, WhatIsOutOfRangeIsRefusedByName) {
   EXPECT_FALSE(db_->change_options({.flush_write_bytes = 1}).get().has_value());
   EXPECT_FALSE(db_->change_options({.space_use_percent = 10}).get().has_value());
   EXPECT_FALSE(db_->change_options({.log_budget_bytes = 1}).get().has_value());
+  EXPECT_FALSE(db_->change_options({.flush_bytes_per_second = 1}).get().has_value());
   EXPECT_TRUE(db_->change_options({}).get().has_value());
-  EXPECT_TRUE(db_->change_options(
-                     {.log_budget_bytes = 128_MiB, .space_use_percent = 80, .flush_write_bytes = 1_MiB, .gather_from_bytes = 0})
+  EXPECT_TRUE(db_->change_options({.log_budget_bytes = 128_MiB,
+                                   .space_use_percent = 80,
+                                   .flush_write_bytes = 1_MiB,
+                                   .flush_bytes_per_second = 8_MiB,
+                                   .gather_from_bytes = 0})
                   .get()
                   .has_value());
 }

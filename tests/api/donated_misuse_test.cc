@@ -63,7 +63,8 @@ TEST_P(DonatedMisuse, WithoutCreditPutsAnswerWouldBlockUntilTheHostHasPolled) {
   }
   EXPECT_TRUE(refused) << "nothing bounds the inbox";
   for (Future<Status>& put : accepted) {
-    EXPECT_TRUE(reactor.wait(std::move(put)).is_ok());
+    const Status status = reactor.wait(std::move(put));
+    EXPECT_TRUE(status.is_ok()) << status.to_string();
   }
   EXPECT_TRUE(reactor.wait(db->put(*family, "after", value)).is_ok());
   EXPECT_TRUE(reactor.wait(db->close_async()).is_ok());

@@ -11,6 +11,7 @@ namespace penstock::simtest {
 namespace {
 
 constexpr Bytes kCountKey = "!count";
+constexpr Bytes kUnloggedKey = "!unlogged";
 const std::string kDirectory = "/db";
 
 std::string state_key(FamilyId family, Bytes key) { return std::to_string(family) + "/" + std::string(key); }
@@ -52,6 +53,8 @@ Knobs Knobs::draw(base::Random& random) {
   knobs.big_value_one_in = random.one_in(2) ? 40 : 1'000'000;
   knobs.flush_one_in = static_cast<std::uint32_t>(5 + random.below(100));
   knobs.ddl_one_in = static_cast<std::uint32_t>(20 + random.below(200));
+  knobs.change_one_in = static_cast<std::uint32_t>(50 + random.below(500));
+  knobs.unlogged_one_in = random.one_in(2) ? static_cast<std::uint32_t>(2 + random.below(20)) : 1'000'000;
   if (random.one_in(2)) {
     knobs.rates = {.short_one_in = random.one_in(2) ? 50U : 0U, .interrupted_one_in = 200, .again_one_in = 200};
   }
@@ -206,20 +209,26 @@ std::string EngineSim::check_shard(ShardId shard, End end) {
   ShardModel& model = models_[shard];
   std::uint64_t present = 0;
   State state = *found;
-  // The counter stands in the first family that is pinned to this shard; without it nothing was ever written.
+  // The counters stand in the first family that is pinned to this shard; without them nothing was ever written. What is in no
+  // log is there up to a flush, and then everything before it is.
+  std::uint64_t unlogged = 0;
   for (const FamilyModel& family : families_) {
     if (family.handle.has_value()) {
-      const auto counter = state.find(state_key(family.handle->id(), kCountKey));
-      if (counter != state.end()) {
-        present = std::max<std::uint64_t>(present, std::stoull(counter->second));
-      }
+      const auto number = [&](Bytes key) -> std::uint64_t {
+        const auto counter = state.find(state_key(family.handle->id(), key));
+        return counter == state.end() ? 0 : std::stoull(counter->second);
+      };
+      present = std::max(present, number(kCountKey));
+      unlogged = std::max(unlogged, number(kUnloggedKey));
     }
   }
+  const std::uint64_t logged = present;
+  present = std::max(present, unlogged);
   const std::uint64_t issued = model.base_count + model.issued.size();
   std::uint64_t required = model.base_count;
   for (std::size_t index = 0; index < model.issued.size(); ++index) {
     const IssuedBatch& batch = model.issued[index];
-    const bool survives = end == End::kCleanClose || batch.durability == Durability::kSync ||
+    const bool survives = end == End::kCleanClose || batch.is_flushed || batch.durability == Durability::kSync ||
                           (end == End::kKill && batch.durability == Durability::kWritten);
     if (batch.acknowledged && survives) {
       required = model.base_count + index + 1;
@@ -231,7 +240,10 @@ std::string EngineSim::check_shard(ShardId shard, End end) {
   }
   State wanted = model.base;
   for (std::uint64_t index = model.base_count; index < present; ++index) {
-    apply(wanted, model.issued[index - model.base_count]);
+    const IssuedBatch& batch = model.issued[index - model.base_count];
+    if (index < (batch.durability == Durability::kUnlogged ? unlogged : std::max(logged, unlogged))) {
+      apply(wanted, batch);
+    }
   }
   // What stood in families that are gone now is gone with them.
   std::erase_if(wanted, [this](const auto& entry) {
@@ -311,12 +323,46 @@ Task<> EngineSim::client(EngineSim* self, ShardId shard, std::uint64_t seed) {
     if (random.one_in(self->knobs_.ddl_one_in)) {
       co_await self->change_families(random);
     } else if (random.one_in(self->knobs_.flush_one_in)) {
-      (co_await self->core_->shard(shard).flush()).ignore("power may go off");
+      co_await self->flush_once(shard);
+    } else if (random.one_in(self->knobs_.change_one_in)) {
+      co_await self->change_options(random);
     } else {
       co_await self->commit_once(shard, random);
     }
     co_await on.yield();
   }
+}
+
+Task<> EngineSim::flush_once(ShardId shard) {
+  std::vector<std::size_t> before;
+  for (std::size_t index = 0; index < models_[shard].issued.size(); ++index) {
+    if (models_[shard].issued[index].acknowledged) {
+      before.push_back(index);
+    }
+  }
+  if ((co_await core_->shard(shard).flush()).is_ok()) {
+    for (const std::size_t index : before) {
+      models_[shard].issued[index].is_flushed = true;
+    }
+  }
+}
+
+Task<> EngineSim::change_options(base::Random& random) {
+  OptionChanges changes;
+  if (random.one_in(2)) {
+    changes.gather_from_bytes = random.one_in(3) ? ~std::uint64_t{0} : random.below(256) * 1_KiB;
+  }
+  if (random.one_in(2)) {
+    changes.cache_percent = static_cast<std::uint32_t>(5 + random.below(50));
+  }
+  if (random.one_in(2)) {
+    changes.flush_bytes_per_second = random.one_in(2) ? 0 : 1_MiB + random.below(64) * 1_MiB;
+  }
+  if (random.one_in(2)) {
+    changes.log_budget_bytes = 4_MiB + random.below(8) * 1_MiB;
+  }
+  const Outcome<bool> changed = co_await core_->change_options(changes);
+  counts_.options_changed += changed.has_value() ? 1U : 0U;
 }
 
 Task<> EngineSim::commit_once(ShardId id, base::Random& random) {
@@ -335,7 +381,10 @@ Task<> EngineSim::commit_once(ShardId id, base::Random& random) {
   ShardModel& model = models_[id];
   IssuedBatch issued;
   const std::uint64_t draw = random.below(10);
-  issued.durability = draw < 7 ? Durability::kSync : draw < 9 ? Durability::kWritten : Durability::kBuffered;
+  issued.durability = random.one_in(knobs_.unlogged_one_in) ? Durability::kUnlogged
+                      : draw < 7                            ? Durability::kSync
+                      : draw < 9                            ? Durability::kWritten
+                                                            : Durability::kBuffered;
   Batch batch;
   const std::uint64_t operations = 1 + random.below(knobs_.batch_operations_max);
   for (std::uint64_t index = 0; index < operations; ++index) {
@@ -348,16 +397,18 @@ Task<> EngineSim::commit_once(ShardId id, base::Random& random) {
     if (random.one_in(4)) {
       PENSTOCK_ASSERT(batch.remove(family, key).is_ok());
     } else {
-      const std::uint64_t bytes =
-          random.one_in(knobs_.big_value_one_in) ? random.below(40'000) : random.below(knobs_.value_bytes_max);
+      const std::uint64_t bytes = !random.one_in(knobs_.big_value_one_in) ? random.below(knobs_.value_bytes_max)
+                                  : random.one_in(5)                      ? 60'000 + random.below(120'000)
+                                                                          : random.below(40'000);
       change.value = std::string(bytes, static_cast<char>('a' + random.below(26)));
       PENSTOCK_ASSERT(batch.put(family, key, *change.value).is_ok());
     }
     issued.changes.push_back(std::move(change));
   }
   const std::uint64_t number = model.base_count + model.issued.size() + 1;
-  issued.changes.push_back({.family = home->id(), .key = std::string(kCountKey), .value = std::to_string(number)});
-  PENSTOCK_ASSERT(batch.put(*home, kCountKey, std::to_string(number)).is_ok());
+  const Bytes counter = issued.durability == Durability::kUnlogged ? kUnloggedKey : kCountKey;
+  issued.changes.push_back({.family = home->id(), .key = std::string(counter), .value = std::to_string(number)});
+  PENSTOCK_ASSERT(batch.put(*home, counter, std::to_string(number)).is_ok());
   const Durability durability = issued.durability;
   model.issued.push_back(std::move(issued));
   Shard shard(core_->shard(id));
@@ -367,6 +418,7 @@ Task<> EngineSim::commit_once(ShardId id, base::Random& random) {
   if (status.is_ok()) {
     model.issued[place].acknowledged = true;
     ++counts_.commits_acknowledged;
+    counts_.unlogged_acknowledged += durability == Durability::kUnlogged ? 1U : 0U;
   } else if (status.is(Code::kDropped)) {
     // Certainly not applied: it wrote nothing, its number included. Later ones of this boot have greater numbers.
     model.issued[place].changes.clear();
@@ -456,6 +508,8 @@ void EngineSim::end_boot(End end) {
     core_->shard(shard).collect(metrics);
     counts_.flush_passes += metrics.flushes;
     counts_.runs_made += metrics.runs_made;
+    counts_.runs_joined += metrics.runs_joined;
+    counts_.large_values += metrics.large_values;
     counts_.run_slices += metrics.run_slices;
   }
   for (std::uint16_t part = 0; core_->is_open() && part < core_->settings().reactor_count; ++part) {

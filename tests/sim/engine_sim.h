@@ -4,7 +4,8 @@
 // are numbered in the order of their submission, and each batch writes its number under a key of its own: so the recovered
 // number p says which prefix of the history is there, and everything else must equal the model after p batches. What is checked
 // after each boot :
-//   1 durability: p covers every batch acknowledged at a level that survives this kind of crash;
+//   1 durability: p covers every batch acknowledged at a level that survives this kind of crash, or by a flush since; unlogged
+//   batches have a number of their own, up to which all of them are there;
 //   2 atomicity and prefix: all families of the shard equal the model after exactly p batches: no hole, no half batch, nothing
 //   old back; 3 deletes stay deleted, dropped families stay dropped, acknowledged families exist; 4 verify(): every reachable
 //   page is good and the zone tables count exactly the reachable blocks; 5 the engine takes new commits.
@@ -34,9 +35,11 @@ struct Knobs {
   std::uint32_t keys = 60;
   std::uint32_t batch_operations_max = 20;
   std::uint32_t value_bytes_max = 300;
-  std::uint32_t big_value_one_in = 60;  ///< Values up to 40 KB now and then: extents.
+  std::uint32_t big_value_one_in = 60;  ///< Values up to 40 KB now and then, and some up to 180 KB: extents, early ones too.
   std::uint32_t flush_one_in = 40;      ///< A client flushes its shard.
   std::uint32_t ddl_one_in = 60;        ///< A client creates or drops a family.
+  std::uint32_t change_one_in = 300;    ///< A client changes options.
+  std::uint32_t unlogged_one_in = 10;   ///< Of the commits.
   reactor::SimRates rates;
 
   static Knobs draw(base::Random& random);
@@ -51,7 +54,11 @@ struct SimCounts {
   std::uint64_t cuts_in_recovery = 0;
   std::uint64_t commits_acknowledged = 0;
   std::uint64_t flush_passes = 0;
+  std::uint64_t unlogged_acknowledged = 0;
+  std::uint64_t options_changed = 0;
+  std::uint64_t large_values = 0;
   std::uint64_t runs_made = 0;
+  std::uint64_t runs_joined = 0;
   std::uint64_t run_slices = 0;
   std::uint64_t segments = 0;
   std::uint64_t families_created = 0;
@@ -79,6 +86,7 @@ class EngineSim {
     std::vector<Change> changes;
     Durability durability = Durability::kSync;
     bool acknowledged = false;
+    bool is_flushed = false;  ///< A flush that began after it was acknowledged has ended well.
   };
   struct ShardModel {
     State base;  // After `base_count` batches.
@@ -102,6 +110,8 @@ class EngineSim {
 
   static Task<> client(EngineSim* self, ShardId shard, std::uint64_t seed);
   Task<> commit_once(ShardId shard, base::Random& random);
+  Task<> flush_once(ShardId shard);
+  Task<> change_options(base::Random& random);
   Task<> change_families(base::Random& random);
   static Task<Result<State>> read_shard(EngineSim* self, ShardId shard);
   static Task<bool> open_core(detail::DatabaseCore* core, std::string* failure);

@@ -39,12 +39,16 @@ TEST_P(EngineSimPart, NoAcknowledgedCommitIsLostOverPowerCutsAndKills) {
   }
   std::printf(
       "boots %llu, power cuts %llu (of these during opening %llu), kills %llu, clean closes %llu, commits acknowledged %llu, "
-      "families created %llu, dropped %llu, changes of the reactor count %llu, torn tails %llu\n",
+      "families created %llu, dropped %llu, changes of the reactor count %llu, torn tails %llu; "
+      "unlogged %llu, large values %llu, runs %llu, joined %llu, slices %llu, changes of options %llu\n",
       static_cast<unsigned long long>(counts.boots), static_cast<unsigned long long>(counts.power_cuts),
       static_cast<unsigned long long>(counts.cuts_in_recovery), static_cast<unsigned long long>(counts.kills),
       static_cast<unsigned long long>(counts.clean_closes), static_cast<unsigned long long>(counts.commits_acknowledged),
       static_cast<unsigned long long>(counts.families_created), static_cast<unsigned long long>(counts.families_dropped),
-      static_cast<unsigned long long>(counts.reactor_changes), static_cast<unsigned long long>(counts.torn_tails));
+      static_cast<unsigned long long>(counts.reactor_changes), static_cast<unsigned long long>(counts.torn_tails),
+      static_cast<unsigned long long>(counts.unlogged_acknowledged), static_cast<unsigned long long>(counts.large_values),
+      static_cast<unsigned long long>(counts.runs_made), static_cast<unsigned long long>(counts.runs_joined),
+      static_cast<unsigned long long>(counts.run_slices), static_cast<unsigned long long>(counts.options_changed));
   if (cuts >= 400) {  // With fewer the rare may not come.
     EXPECT_GT(counts.cuts_in_recovery, 0U);
     EXPECT_GT(counts.kills, 0U);
@@ -54,7 +58,11 @@ TEST_P(EngineSimPart, NoAcknowledgedCommitIsLostOverPowerCutsAndKills) {
     EXPECT_GT(counts.torn_tails, 0U);
     EXPECT_GT(counts.flush_passes, 0U);
     EXPECT_GT(counts.runs_made, 0U);
+    EXPECT_GT(counts.large_values, 0U);
+    EXPECT_GT(counts.runs_joined, 0U);
     EXPECT_GT(counts.run_slices, 0U);
+    EXPECT_GT(counts.unlogged_acknowledged, 0U);
+    EXPECT_GT(counts.options_changed, 0U);
     EXPECT_GT(counts.segments, 0U);
     EXPECT_GT(counts.commits_acknowledged, cuts);
   }

@@ -128,8 +128,8 @@ std::string engine_text(const JobResult& result) {
         diff(&Metrics::flushes), static_cast<double>(diff(&Metrics::flush_ns)) / 1e6,
         bytes_text(diff(&Metrics::page_bytes_written)), bytes_text(after.memtable_bytes), diff(&Metrics::delayed_commits),
         static_cast<double>(diff(&Metrics::delayed_ns)) / 1e6, static_cast<double>(after.delayed_ns_max) / 1e6);
-    text += fmt::format("  runs  : made={}, slices merged={}, entries waiting={}, filters={}, zones cleaned={}\n",
-                        diff(&Metrics::runs_made), diff(&Metrics::run_slices), after.run_entries,
+    text += fmt::format("  runs  : made={}, joined={}, slices merged={}, entries waiting={}, filters={}, zones cleaned={}\n",
+                        diff(&Metrics::runs_made), diff(&Metrics::runs_joined), diff(&Metrics::run_slices), after.run_entries,
                         bytes_text(after.run_filter_bytes), diff(&Metrics::zones_cleaned));
   }
   const std::uint64_t hits = diff(&Metrics::cache_hits);
@@ -227,6 +227,7 @@ Json metrics_json(const Span<Metrics>& span) {
       {"cache_misses", &Metrics::cache_misses},
       {"zones_cleaned", &Metrics::zones_cleaned},
       {"runs_made", &Metrics::runs_made},
+      {"runs_joined", &Metrics::runs_joined},
       {"run_slices", &Metrics::run_slices},
       {"delayed_commits", &Metrics::delayed_commits},
       {"delayed_ns", &Metrics::delayed_ns},
