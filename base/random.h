@@ -25,6 +25,8 @@ class Random {
     PENSTOCK_ASSERT_GT(bound, 0U);
     return static_cast<std::uint64_t>((static_cast<unsigned __int128>(next()) * bound) >> 64U);
   }
+  /// Uniform in [0, 1), in steps of 2^-53.
+  double unit() noexcept { return static_cast<double>(next() >> 11U) * 0x1p-53; }
   /// True once in `count` draws on average.
   bool one_in(std::uint64_t count) noexcept { return below(count) == 0; }
   /// An independent stream: a draw added to one purpose does not shift the others.
