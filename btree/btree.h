@@ -88,15 +88,19 @@ class Cursor {
   bool try_seek(Bytes key);
   /// False: a page has to be read. The cursor is at no pair then, and next() goes on.
   bool try_next();
+  /// On to the next pair if it is in the same leaf. False: nothing has changed.
+  bool try_step() noexcept;
   bool valid() const noexcept { return valid_; }
   Bytes key() const noexcept { return key_; }      ///< Valid until the cursor moves.
   Bytes value() const noexcept { return value_; }  ///< Empty if extent() or is_delete().
+  bool has_extent() const noexcept { return has_extent_; }
   std::optional<ExtentPointer> extent() const noexcept { return has_extent_ ? load_extent() : std::nullopt; }
   bool is_delete() const noexcept { return is_delete_; }  ///< A mark in a run.
 
  private:
   struct Impl;
   void show() noexcept;
+  void show_pair() noexcept;
   std::optional<ExtentPointer> load_extent() const noexcept;
 
   std::unique_ptr<Impl> impl_;
@@ -117,20 +121,27 @@ class FamilyCursor {
   Task<Status> next();
   bool try_seek(Bytes key);
   bool try_next();
+  bool try_step() noexcept { return trees_.size() == 1 && nearest_->try_step(); }  ///< As Cursor's. valid() beforehand.
   bool valid() const noexcept { return nearest_ != nullptr; }
   Bytes key() const noexcept { return nearest_->key(); }
   Bytes value() const noexcept { return nearest_->value(); }
+  bool has_extent() const noexcept { return nearest_->has_extent(); }
   std::optional<ExtentPointer> extent() const noexcept { return nearest_->extent(); }
 
  private:
+  struct OneTree : Cursor {
+    using Cursor::Cursor;
+    bool must_move = false;
+  };
+
+  void begin_seek() noexcept;
   bool settle();
   void find_nearest() noexcept;
   Task<Status> finish();
 
-  std::vector<Cursor> cursors_;       // From new to old.
-  std::vector<std::uint8_t> moving_;  // By cursor: it has to move on.
-  Cursor* missing_ = nullptr;         // Its next page has to be read.
-  Cursor* nearest_ = nullptr;         // Of those with the smallest key, the newest.
+  std::vector<OneTree> trees_;  // From new to old.
+  OneTree* missing_ = nullptr;  // Its next page has to be read.
+  OneTree* nearest_ = nullptr;  // Of those with the smallest key, the newest.
 };
 
 /// One operation of a merge.

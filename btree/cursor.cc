@@ -1,6 +1,7 @@
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <deque>
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -17,6 +18,20 @@ constexpr std::uint32_t kReadAheadLeaves = 64;
 constexpr std::size_t kReadAheadPagesMax = 96;
 constexpr std::size_t kLineBytes = 64;
 
+/// What is left of a key after its leaf's prefix is mostly short: then without a call.
+void copy_suffix(char* to, Bytes suffix) noexcept {
+  const std::size_t bytes = suffix.size();
+  if (bytes >= 8 && bytes <= 16) {
+    std::memcpy(to, suffix.data(), 8);
+    std::memcpy(to + bytes - 8, suffix.data() + bytes - 8, 8);
+  } else if (bytes >= 4 && bytes < 8) {
+    std::memcpy(to, suffix.data(), 4);
+    std::memcpy(to + bytes - 4, suffix.data() + bytes - 4, 4);
+  } else if (bytes != 0) {
+    std::memcpy(to, suffix.data(), bytes);
+  }
+}
+
 }  // namespace
 
 struct Cursor::Impl {
@@ -26,30 +41,43 @@ struct Cursor::Impl {
     std::uint32_t index = 0;
     std::uint32_t asked_end = 0;  // Children before this one were read ahead.
   };
+  /// Of a merge's walk.
+  struct Ahead {
+    std::deque<PageRef> pages;  // Read ahead and perhaps not used yet, the oldest first.
+    std::vector<ChildPointer> asked;
+  };
 
-  Impl(PageStore& page_store, ChildPointer tree_root, FamilyId tree_family, Use tree_use)
-      : store(page_store), root(tree_root), family(tree_family), use(tree_use) {}
+  Impl(PageStore& page_store, ChildPointer tree_root, FamilyId tree_family, Use use)
+      : store(page_store),
+        root(tree_root),
+        family(tree_family),
+        ahead(use == Use::kMerge ? std::make_unique<Ahead>() : nullptr) {}
 
   PageStore& store;
-  ChildPointer root;
-  FamilyId family;
-  Use use;
-  std::vector<Level> path;  // Inner nodes, the root first; the child at `index` is the one below.
+  const ChildPointer root;
+  const FamilyId family;
+  const std::unique_ptr<Ahead> ahead;  // Null: a reader.
+  /// Inner nodes, the root first; the child at `index` is the one below.
+  std::array<Level, kTreeDepthMax> path;
+  std::size_t depth = 0;  // Of `path`.
   PageRef leaf;
   NodeView node;  // Of the leaf.
   std::uint32_t index = 0;
   bool is_valid = false;
   bool must_descend = false;  // The path leads to a child that has not been entered.
-  std::string key;            // That of `index`; begins with the leaf's prefix.
   /// Of the next leaf, if it is in memory: what the processor has not been asked to bring yet, and how much of it to ask for at
   /// each step, so that all of it is there when the walk is.
-  std::span<const std::byte> next_bytes;
+  const std::byte* next_begin = nullptr;
+  const std::byte* next_end = nullptr;
   std::size_t step_bytes = 0;
-  std::deque<PageRef> ahead;  // Read ahead and perhaps not used yet, the oldest first.
-  std::vector<ChildPointer> asked;
+  std::array<char, kKeyBytesMax> key;  // That of `index`; begins with the leaf's prefix.
 
+  Level& bottom() noexcept { return path[depth - 1]; }
+  void leave_levels_from(std::size_t first) noexcept {
+    while (depth > first) path[--depth].page = PageRef();
+  }
   void reset() noexcept {
-    path.clear();
+    leave_levels_from(0);
     leaf = PageRef();
     is_valid = false;
     must_descend = false;
@@ -61,41 +89,45 @@ struct Cursor::Impl {
   bool try_descend(const Bytes* sought);
   /// Off the leaf, to the next child on the path. False: there is none.
   bool advance();
-  ChildPointer next_child() const noexcept { return path.back().node.child(path.back().index); }
+  ChildPointer next_child() noexcept { return bottom().node.child(bottom().index); }
   /// Takes a page that the descent came to. False: it is of a wrong level.
   bool enter(PageRef page, const Bytes* sought);
   /// The root, or the child that the path leads to.
   PageRef find_page() noexcept {
-    const bool is_root = path.empty();
-    if (use == Use::kMerge) return store.peek_cached(is_root ? root : next_child());
+    const bool is_root = depth == 0;
+    if (ahead != nullptr) return store.peek_cached(is_root ? root : next_child());
     if (is_root) return store.find_cached(root);
-    return store.find_child(path.back().page, path.back().index);
+    return store.find_child(bottom().page, bottom().index);
   }
   void fetch_ahead() noexcept {
-    const std::span<const std::byte> lines = next_bytes.first(std::min(step_bytes, next_bytes.size()));
-    next_bytes = next_bytes.subspan(lines.size());
-    for (std::size_t at = 0; at < lines.size(); at += kLineBytes) __builtin_prefetch(lines.data() + at);
+    const std::byte* const end = std::min(next_begin + step_bytes, next_end);
+    for (; next_begin < end; next_begin += kLineBytes) __builtin_prefetch(next_begin);
   }
   /// Of a merge: asks for the leaves that the walk will come to.
   void read_ahead();
 };
 
 void Cursor::Impl::read_ahead() {
-  Level& level = path.back();
+  Level& level = bottom();
   if (level.node.level() != 1 || level.index < level.asked_end) return;
-  asked.clear();
+  ahead->asked.clear();
   level.asked_end = std::min(level.node.count(), level.index + kReadAheadLeaves);
-  for (std::uint32_t child = level.index; child < level.asked_end; ++child) asked.push_back(level.node.child(child));
-  store.prefetch(asked, family, ahead);
-  while (ahead.size() > kReadAheadPagesMax) ahead.pop_front();
+  for (std::uint32_t child = level.index; child < level.asked_end; ++child) ahead->asked.push_back(level.node.child(child));
+  store.prefetch(ahead->asked, family, ahead->pages);
+  while (ahead->pages.size() > kReadAheadPagesMax) ahead->pages.pop_front();
 }
 
 bool Cursor::Impl::enter(PageRef page, const Bytes* sought) {
   const NodeView here(page.bytes());
-  if (!path.empty() && path.back().node.level() != here.level() + 1U) return false;
+  if (depth > 0 && bottom().node.level() != here.level() + 1U) return false;
   if (!here.is_leaf()) {
-    path.push_back(Level{.page = std::move(page), .node = here, .index = sought == nullptr ? 0 : here.child_index(*sought)});
-    if (use == Use::kMerge) read_ahead();
+    if (depth == path.size()) return false;
+    Level& level = path[depth++];
+    level.page = std::move(page);
+    level.node = here;
+    level.index = sought == nullptr ? 0 : here.child_index(*sought);
+    level.asked_end = 0;
+    if (ahead != nullptr) read_ahead();
     return true;
   }
   leaf = std::move(page);
@@ -103,11 +135,13 @@ bool Cursor::Impl::enter(PageRef page, const Bytes* sought) {
   index = sought == nullptr ? 0 : node.lower_bound(*sought).index;
   is_valid = index < node.count();
   must_descend = false;
-  key.assign(node.prefix());
-  if (use == Use::kReader && !path.empty()) {
-    next_bytes = PageStore::linked_bytes(path.back().page, path.back().index + 1);
+  std::ranges::copy(node.prefix(), key.begin());
+  if (ahead == nullptr && depth > 0) {
+    const std::span<const std::byte> next = PageStore::linked_bytes(bottom().page, bottom().index + 1);
+    next_begin = next.data();
+    next_end = next.data() + next.size();
     const std::size_t steps = std::max<std::size_t>(node.count() - std::min(index, node.count()), 1);
-    step_bytes = ((next_bytes.size() / steps / kLineBytes) + 1) * kLineBytes;
+    step_bytes = ((next.size() / steps / kLineBytes) + 1) * kLineBytes;
   }
   return true;
 }
@@ -115,9 +149,9 @@ bool Cursor::Impl::enter(PageRef page, const Bytes* sought) {
 Task<Status> Cursor::Impl::descend(const Bytes* sought) {
   while (true) {
     PageRef page = find_page();
-    const ChildPointer pointer = path.empty() ? root : next_child();
+    const ChildPointer pointer = depth == 0 ? root : next_child();
     if (!page) {
-      Result<PageRef> read = co_await store.read_page(pointer, family, use == Use::kReader);
+      Result<PageRef> read = co_await store.read_page(pointer, family, ahead == nullptr);
       if (!read.has_value()) co_return read.error();
       page = std::move(*read);
     }
@@ -127,11 +161,11 @@ Task<Status> Cursor::Impl::descend(const Bytes* sought) {
 }
 
 bool Cursor::Impl::try_descend(const Bytes* sought) {
-  const std::size_t depth = path.size();
+  const std::size_t depth_before = depth;
   while (true) {
     PageRef page = find_page();
     if (!page || !enter(std::move(page), sought)) {
-      path.resize(depth);
+      leave_levels_from(depth_before);
       return false;
     }
     if (leaf) return true;
@@ -141,11 +175,11 @@ bool Cursor::Impl::try_descend(const Bytes* sought) {
 bool Cursor::Impl::advance() {
   is_valid = false;
   leaf = PageRef();
-  while (!path.empty() && path.back().index + 1 == path.back().node.count()) path.pop_back();
-  if (path.empty()) return false;
-  path.back().index += 1;
+  while (depth > 0 && bottom().index + 1 == bottom().node.count()) leave_levels_from(depth - 1);
+  if (depth == 0) return false;
+  bottom().index += 1;
   must_descend = true;
-  if (use == Use::kMerge) read_ahead();
+  if (ahead != nullptr) read_ahead();
   return true;
 }
 
@@ -156,17 +190,30 @@ Cursor::Cursor(Cursor&&) noexcept = default;
 
 /// Where the walk stands now is what the accessors tell of.
 void Cursor::show() noexcept {
+  valid_ = impl_->is_valid;
+  if (valid_) show_pair();
+}
+
+void Cursor::show_pair() noexcept {
   Impl& impl = *impl_;
-  valid_ = impl.is_valid;
-  if (!valid_) return;
   impl.fetch_ahead();
   const NodeView::LeafCell cell = impl.node.leaf_cell_at(impl.index);
-  impl.key.resize(impl.node.prefix().size());
-  impl.key.append(cell.suffix);
-  key_ = impl.key;
+  const std::size_t prefix_bytes = impl.node.prefix().size();
+  PENSTOCK_ASSERT_LE(prefix_bytes + cell.suffix.size(), kKeyBytesMax);
+  copy_suffix(impl.key.data() + prefix_bytes, cell.suffix);
+  key_ = {impl.key.data(), prefix_bytes + cell.suffix.size()};
   has_extent_ = (cell.flags & kCellExtent) != 0;
   is_delete_ = cell.flags == kCellDeleted;
   value_ = has_extent_ ? Bytes() : cell.payload;
+}
+
+bool Cursor::try_step() noexcept {
+  Impl& impl = *impl_;
+  PENSTOCK_ASSERT(valid_);
+  if (impl.index + 1 >= impl.node.count()) return false;
+  impl.index += 1;
+  show_pair();
+  return true;
 }
 
 std::optional<ExtentPointer> Cursor::load_extent() const noexcept { return impl_->node.extent(impl_->index); }
@@ -204,14 +251,10 @@ Task<Status> Cursor::next() {
 }
 
 bool Cursor::try_next() {
+  if (try_step()) return true;
   Impl& impl = *impl_;
-  PENSTOCK_ASSERT(valid_);
   valid_ = false;
-  if (impl.index + 1 < impl.node.count()) {
-    impl.index += 1;
-  } else if (impl.advance() && !impl.try_descend(nullptr)) {
-    return false;
-  }
+  if (impl.advance() && !impl.try_descend(nullptr)) return false;
   show();
   return true;
 }

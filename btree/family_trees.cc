@@ -50,28 +50,30 @@ Task<Result<std::optional<Found>>> find(PageStore& store, FamilyTrees trees, Fam
   co_return co_await find(store, trees.base, family, key);
 }
 
-FamilyCursor::FamilyCursor(PageStore& store, const FamilyTrees& trees, FamilyId family) : moving_(trees.runs.size() + 1) {
-  cursors_.reserve(trees.runs.size() + 1);
-  for (const Run& run : trees.runs) cursors_.emplace_back(store, run.root, family);
-  cursors_.emplace_back(store, trees.base, family);
+FamilyCursor::FamilyCursor(PageStore& store, const FamilyTrees& trees, FamilyId family) {
+  trees_.reserve(trees.runs.size() + 1);
+  for (const Run& run : trees.runs) trees_.emplace_back(store, run.root, family);
+  trees_.emplace_back(store, trees.base, family);
+}
+
+void FamilyCursor::begin_seek() noexcept {
+  nearest_ = nullptr;
+  missing_ = nullptr;
+  for (OneTree& tree : trees_) tree.must_move = false;
 }
 
 bool FamilyCursor::try_seek(Bytes key) {
-  nearest_ = nullptr;
-  missing_ = nullptr;
-  std::ranges::fill(moving_, std::uint8_t{0});
-  for (Cursor& cursor : cursors_) {
-    if (!cursor.try_seek(key)) return false;
+  begin_seek();
+  for (OneTree& tree : trees_) {
+    if (!tree.try_seek(key)) return false;
   }
   return settle();
 }
 
 Task<Status> FamilyCursor::seek(Bytes key) {
-  nearest_ = nullptr;
-  missing_ = nullptr;
-  std::ranges::fill(moving_, std::uint8_t{0});
+  begin_seek();
   const std::string sought(key);  // Of this cursor, perhaps.
-  for (Cursor& cursor : cursors_) PENSTOCK_CO_TRY(co_await cursor.seek(sought));
+  for (OneTree& tree : trees_) PENSTOCK_CO_TRY(co_await tree.seek(sought));
   if (!settle()) PENSTOCK_CO_TRY(co_await finish());
   co_return Status::ok();
 }
@@ -79,17 +81,15 @@ Task<Status> FamilyCursor::seek(Bytes key) {
 /// All that stand at the key of the row move on.
 bool FamilyCursor::try_next() {
   PENSTOCK_ASSERT(valid());
-  if (cursors_.size() == 1) {  // No runs, so no marks.
-    Cursor& base = cursors_.front();
+  if (trees_.size() == 1) {  // No runs, so no marks.
+    OneTree& base = trees_.front();
     const bool has_moved = base.try_next();
     nearest_ = base.valid() ? &base : nullptr;
     if (!has_moved) missing_ = &base;
     return has_moved;
   }
-  for (std::size_t index = 0; index < cursors_.size(); ++index) {
-    Cursor& cursor = cursors_[index];
-    const bool is_there = &cursor == nearest_ || (&cursor > nearest_ && cursor.valid() && cursor.key() == nearest_->key());
-    moving_[index] = is_there ? 1 : 0;
+  for (OneTree& tree : trees_) {
+    tree.must_move = &tree == nearest_ || (&tree > nearest_ && tree.valid() && tree.key() == nearest_->key());
   }
   return settle();
 }
@@ -101,9 +101,9 @@ Task<Status> FamilyCursor::next() {
 
 Task<Status> FamilyCursor::finish() {
   while (missing_ != nullptr) {
-    Cursor& cursor = *std::exchange(missing_, nullptr);
-    PENSTOCK_CO_TRY(co_await cursor.next());
-    moving_[static_cast<std::size_t>(&cursor - cursors_.data())] = 0;
+    OneTree& tree = *std::exchange(missing_, nullptr);
+    PENSTOCK_CO_TRY(co_await tree.next());
+    tree.must_move = false;
     settle();
   }
   co_return Status::ok();
@@ -113,25 +113,23 @@ Task<Status> FamilyCursor::finish() {
 bool FamilyCursor::settle() {
   while (true) {
     nearest_ = nullptr;
-    for (std::size_t index = 0; index < cursors_.size(); ++index) {
-      if (moving_[index] == 0) continue;
-      if (!cursors_[index].try_next()) {
-        missing_ = &cursors_[index];
+    for (OneTree& tree : trees_) {
+      if (!tree.must_move) continue;
+      if (!tree.try_next()) {
+        missing_ = &tree;
         return false;
       }
-      moving_[index] = 0;
+      tree.must_move = false;
     }
     find_nearest();
     if (nearest_ == nullptr || !nearest_->is_delete()) return true;
-    for (std::size_t index = 0; index < cursors_.size(); ++index) {
-      moving_[index] = cursors_[index].valid() && cursors_[index].key() == nearest_->key() ? 1 : 0;
-    }
+    for (OneTree& tree : trees_) tree.must_move = tree.valid() && tree.key() == nearest_->key();
   }
 }
 
 void FamilyCursor::find_nearest() noexcept {
-  for (Cursor& cursor : cursors_) {
-    if (cursor.valid() && (nearest_ == nullptr || cursor.key() < nearest_->key())) nearest_ = &cursor;
+  for (OneTree& tree : trees_) {
+    if (tree.valid() && (nearest_ == nullptr || tree.key() < nearest_->key())) nearest_ = &tree;
   }
 }
 

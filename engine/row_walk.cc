@@ -11,7 +11,7 @@ RowWalk::RowWalk(ShardEngine& shard, FamilyId family)
       family_(family),
       visible_(shard.published_),
       reader_(shard.readers_.insert(visible_)),
-      generations_(shard.generations()),
+      generations_(shard.generations_with(family)),
       pin_(shard.store_->pin_current()),
       tree_(*shard.store_, shard.flusher_->trees_of(family), family) {
   memtables_.reserve(generations_.size());
@@ -46,6 +46,14 @@ Task<Status> RowWalk::seek(Bytes key) {
 
 bool RowWalk::try_next() {
   PENSTOCK_ASSERT(valid());
+  if (at_ == At::kTree && nearest_ == nullptr && tree_.try_step()) {  // Nothing but the tree has rows here.
+    if (!tree_.has_extent()) {
+      show_row(At::kTree, tree_.key(), tree_.value());
+      return true;
+    }
+    leave_row();
+    return settle();
+  }
   const bool tree_moves = at_ == At::kTree || (tree_.valid() && tree_.key() == row_.key);
   if (at_ == At::kMemtables) {
     step_memtables();
@@ -123,7 +131,7 @@ bool RowWalk::settle() {
 }
 
 bool RowWalk::settle_on_tree() {
-  if (tree_.extent().has_value()) {
+  if (tree_.has_extent()) {
     missing_ = Missing::kExtent;
     return false;
   }

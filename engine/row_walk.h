@@ -62,10 +62,10 @@ class RowWalk {
   const FamilyId family_;
   const Sequence visible_;
   const std::multiset<Sequence>::iterator reader_;
-  const std::vector<std::shared_ptr<const ShardEngine::Generation>> generations_;
+  const std::vector<std::shared_ptr<const ShardEngine::Generation>> generations_;  // That hold rows of the family.
   const btree::PageStore::ReadPin pin_;
   btree::FamilyCursor tree_;
-  std::vector<memtable::Memtable::Cursor> memtables_;  // From new to old.
+  std::vector<memtable::Memtable::Cursor> memtables_;  // By generation.
 
   const memtable::Memtable::Cursor* nearest_ = nullptr;  // Of those with the smallest key, the newest; null: all at their ends.
   Bytes nearest_key_;                                    // Memtable keys never move.

@@ -160,7 +160,7 @@ class ShardEngine {
   Status absence(const FamilyState& family, Located::Answer answer) const noexcept;
   Task<Result<PinnedValue>> get_from_disk(const FamilyState& family, Bytes key);
   Task<Result<PinnedValue>> read_value(FamilyId family, btree::ExtentPointer extent);
-  GenerationList generations() const;
+  GenerationList generations_with(FamilyId family) const;  // From new to old.
 
   /// Asks for slices of the runs once nothing has been written for a while.
   class RestTimer final : public reactor::Timer {

@@ -190,11 +190,15 @@ Task<Result<bool>> ShardEngine::contains(const FamilyState& family, Bytes key) {
   co_return found->has_value();
 }
 
-ShardEngine::GenerationList ShardEngine::generations() const {
+ShardEngine::GenerationList ShardEngine::generations_with(FamilyId family) const {
   GenerationList list;
-  list.push_back(active_);
+  if (active_->memtable.family_entry_count(family) > 0) {
+    list.push_back(active_);
+  }
   for (auto generation = frozen_.rbegin(); generation != frozen_.rend(); ++generation) {
-    list.push_back(*generation);
+    if ((*generation)->memtable.family_entry_count(family) > 0) {
+      list.push_back(*generation);
+    }
   }
   return list;
 }
