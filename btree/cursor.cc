@@ -100,6 +100,7 @@ struct Cursor::Impl {
     return store.find_child(bottom().page, bottom().index);
   }
   void fetch_ahead() noexcept {
+    if (next_begin == next_end) return;
     const std::byte* const end = std::min(next_begin + step_bytes, next_end);
     for (; next_begin < end; next_begin += kLineBytes) __builtin_prefetch(next_begin);
   }

@@ -20,7 +20,6 @@ constexpr std::uint64_t kGrowthBytesMax = 256_MiB;
 constexpr std::size_t kGrowthDivisor = 4;
 /// Free zones that stay with the store when the rest is given back.
 constexpr std::size_t kKeptFreeZonesMin = 8;
-constexpr std::uint32_t kZeroWriteBytes = 256 * 1024;
 /// What a pass may place between two calls of throttle(): 2 MiB.
 constexpr std::uint64_t kBlocksBetweenThrottles = 512;
 /// Shorter waits for the pace are not worth a timer.
@@ -108,22 +107,17 @@ Task<Status> PageStore::Impl::lengthen(std::uint16_t number, std::uint32_t zones
   co_return co_await grow_file(number, zones);
 }
 
-/// Zones given back earlier: their blocks are taken again by writing zeros, so that the pass itself cannot meet a full disk
-/// there.
+/// Zones given back earlier: their blocks are taken again, so that the pass itself cannot meet a full disk there.
 Task<Status> PageStore::Impl::fill_holes(std::size_t zones) {
   for (; zones > 0; --zones) {
     const std::optional<Address> hole = map_.find_hole();
     if (!hole.has_value()) break;
-    reactor::AlignedBuffer zeros(kZeroWriteBytes);
-    if (!zeros) co_return Status::from_errno(ENOMEM).with_shard(options_.shard);
-    Status status;
-    for (std::uint32_t offset = 0; status.is_ok() && offset < kZoneBytes; offset += kZeroWriteBytes) {
-      const std::uint64_t position = (std::uint64_t{hole->block} * kPageBlockBytes) + offset;
-      status = co_await reactor_.write(files_[hole->file - 1U].file.fd(), position, zeros.span());
-    }
+    const reactor::Fd file = files_[hole->file - 1U].file.fd();
+    const Status status = reactor_.system().fill_hole(file, std::uint64_t{hole->block} * kPageBlockBytes, kZoneBytes);
     if (!status.is_ok())
       co_return status.with_place(FileKind::kPages, hole->block).with_file(hole->file).with_shard(options_.shard);
     map_.fill_hole(*hole);
+    co_await reactor_.yield();
   }
   co_return Status::ok();
 }

@@ -23,6 +23,28 @@ TEST(PlanMerge, SendsWhatLiesFarApartThroughRuns) {
   EXPECT_EQ(plan_merge(far_apart()).slice_entries, 0U);
 }
 
+TEST(PlanMerge, GathersMoreWhereAFewMemtablesAreEnough) {
+  MergeShape shape = far_apart();
+  const std::array<std::uint64_t, 2> runs = {250'000, 250'000};
+  shape.run_entries = runs;
+  shape.entries = 250'000;
+  shape.base_entries = 1'000'000;
+  shape.leaves_per_entry = 0.12;
+  EXPECT_EQ(plan_merge(shape).slice_entries, 14'706U);  // 20 for each of some 37,000 leaves stay.
+  shape.entries = 25'000;                              // 8 runs of as much hold 5 for each leaf: at least 6 stay.
+  shape.base_entries = 1'000'000;
+  EXPECT_EQ(plan_merge(shape).slice_entries, 50'000U);
+}
+
+TEST(PlanMerge, CarriesNoMoreThanTwiceWhatComes) {
+  MergeShape shape = far_apart();
+  const std::array<std::uint64_t, 1> runs = {3'000'000};
+  shape.run_entries = runs;
+  EXPECT_EQ(plan_merge(shape).slice_entries, kSliceMax * shape.entries);
+  shape.entries = 10;
+  EXPECT_EQ(plan_merge(shape).slice_entries, kSliceMax * 10);
+}
+
 TEST(PlanMerge, SendsNeighboursToTheBase) {
   MergeShape shape = far_apart();
   shape.leaves_per_entry = 0.05;

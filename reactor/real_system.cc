@@ -96,6 +96,7 @@ class RealSystem final : public System {
   Result<std::uint64_t> file_bytes(Fd file) override;
   Status resize_file(Fd file, std::uint64_t bytes, bool reserve) override;
   Status punch_hole(Fd file, std::uint64_t offset, std::uint64_t bytes) override;
+  Status fill_hole(Fd file, std::uint64_t offset, std::uint64_t bytes) override;
   Status read_file(Fd file, std::uint64_t offset, std::span<std::byte> buffer) override;
   Status write_file(Fd file, std::uint64_t offset, std::span<const std::byte> buffer) override;
   Status sync_file(Fd file) override;
@@ -173,12 +174,19 @@ Status RealSystem::resize_file(Fd file, std::uint64_t bytes, bool reserve) {
   return Status::ok();
 }
 
-Status RealSystem::punch_hole(Fd file, std::uint64_t offset, std::uint64_t bytes) {
-  constexpr int kMode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+Status allocate(int file, int mode, std::uint64_t offset, std::uint64_t bytes) {
   const auto start = static_cast<off_t>(offset);
   const auto length = static_cast<off_t>(bytes);
-  if (uninterrupted([&] { return ::fallocate(number_of(file), kMode, start, length); }) != 0) return last_error();
+  if (uninterrupted([&] { return ::fallocate(file, mode, start, length); }) != 0) return last_error();
   return Status::ok();
+}
+
+Status RealSystem::punch_hole(Fd file, std::uint64_t offset, std::uint64_t bytes) {
+  return allocate(number_of(file), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, bytes);
+}
+
+Status RealSystem::fill_hole(Fd file, std::uint64_t offset, std::uint64_t bytes) {
+  return allocate(number_of(file), FALLOC_FL_KEEP_SIZE, offset, bytes);
 }
 
 /// After a short result direct I/O goes on at a block boundary.

@@ -113,6 +113,10 @@ TEST_F(RealSystemTest, GrowsWithReservedBlocksAndGivesThemBack) {
     ASSERT_EQ(::fstat(number, &attributes), 0);
     EXPECT_LT(attributes.st_blocks, reserved);
     EXPECT_EQ(attributes.st_size, 1 << 20);
+    EXPECT_TRUE(system_.fill_hole(file.fd(), 0, 512_KiB).is_ok());
+    ASSERT_EQ(::fstat(number, &attributes), 0);
+    EXPECT_EQ(attributes.st_blocks, reserved);
+    EXPECT_EQ(attributes.st_size, 1 << 20);
   } else {
     EXPECT_TRUE(punched.is(Code::kNotSupported));
   }

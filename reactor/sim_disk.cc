@@ -166,6 +166,14 @@ Status SimDisk::resize(SimInode& inode, std::uint64_t bytes, bool reserve) {
   return Status::ok();
 }
 
+Status SimDisk::fill(SimInode& inode, std::uint64_t offset, std::uint64_t bytes) {
+  PENSTOCK_TRY(begin_call(SimEvent::kFill, inode.path));
+  if (offset % kBlockBytes != 0 || bytes % kBlockBytes != 0 || offset + bytes > inode.bytes) return Status::from_errno(EINVAL);
+  if (!allocate(inode, offset, bytes)) return Status::from_errno(ENOSPC);
+  trace(SimEvent::kFill, inode.id, offset, 0);
+  return Status::ok();
+}
+
 Status SimDisk::punch(SimInode& inode, std::uint64_t offset, std::uint64_t bytes) {
   PENSTOCK_TRY(begin_call(SimEvent::kPunch, inode.path));
   if (offset % kBlockBytes != 0 || bytes % kBlockBytes != 0) return Status::from_errno(EINVAL);

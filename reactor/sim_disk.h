@@ -174,6 +174,7 @@ class SimDisk {
   std::int64_t sync(SimInode& inode, std::uint64_t until, std::span<const std::uint64_t> own, const Caller& caller);
   Status resize(SimInode& inode, std::uint64_t bytes, bool reserve);
   Status punch(SimInode& inode, std::uint64_t offset, std::uint64_t bytes);
+  Status fill(SimInode& inode, std::uint64_t offset, std::uint64_t bytes);
 
  private:
   struct InFlight {

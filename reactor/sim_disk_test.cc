@@ -375,6 +375,12 @@ TEST(SimDisk, AFullDiskRefusesGrowthAndNewBlocksButNotOverwrites) {
   EXPECT_TRUE(system.punch_hole(file.fd(), 0, kBlockBytes).is_ok());
   EXPECT_TRUE(other.write(kBlockBytes, kBlockBytes, 1).is_ok());
   EXPECT_EQ(disk.used_bytes(), 4U * kBlockBytes);
+  EXPECT_TRUE(system.fill_hole(file.fd(), 0, 3 * kBlockBytes).is(Code::kNoSpace));
+  EXPECT_TRUE(system.fill_hole(file.fd(), kBlockBytes, 2 * kBlockBytes).is_ok());  // There is none.
+  EXPECT_TRUE(system.punch_hole(other.fd(), kBlockBytes, kBlockBytes).is_ok());
+  EXPECT_TRUE(system.fill_hole(file.fd(), 0, 3 * kBlockBytes).is_ok());
+  EXPECT_EQ(count_of(disk, "/f", 1), 2 * kBlockBytes);
+  EXPECT_EQ(disk.used_bytes(), 4U * kBlockBytes);
 }
 
 TEST(SimDisk, ACloneDivergesFromItsOriginal) {

@@ -26,6 +26,7 @@ enum class SimEvent : std::uint8_t {
   kSync,  ///< Of a file, by Io or System.
   kResize,
   kPunch,
+  kFill,
   kRename,
   kRemove,
   kMakeDirectory,

@@ -99,6 +99,14 @@ Status SimSystem::punch_hole(Fd file, std::uint64_t offset, std::uint64_t bytes)
   return disk_.punch(*(*found)->inode, offset, bytes);
 }
 
+Status SimSystem::fill_hole(Fd file, std::uint64_t offset, std::uint64_t bytes) {
+  const Result<std::shared_ptr<SimOpenFile>> found = file_for_call(file);
+  if (!found.has_value()) return found.error();
+  if (!options_.has_punch_hole) return Status(Code::kNotSupported);
+  if ((*found)->is_read_only) return Status::from_errno(EBADF);
+  return disk_.fill(*(*found)->inode, offset, bytes);
+}
+
 Status SimSystem::read_file(Fd file, std::uint64_t offset, std::span<std::byte> buffer) {
   const Result<std::shared_ptr<SimOpenFile>> found = file_for_call(file);
   if (!found.has_value()) return found.error();

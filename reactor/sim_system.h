@@ -75,6 +75,7 @@ class SimSystem final : public System {
   Result<std::uint64_t> file_bytes(Fd file) override;
   Status resize_file(Fd file, std::uint64_t bytes, bool reserve) override;
   Status punch_hole(Fd file, std::uint64_t offset, std::uint64_t bytes) override;
+  Status fill_hole(Fd file, std::uint64_t offset, std::uint64_t bytes) override;
   Status read_file(Fd file, std::uint64_t offset, std::span<std::byte> buffer) override;
   Status write_file(Fd file, std::uint64_t offset, std::span<const std::byte> buffer) override;
   Status sync_file(Fd file) override;

@@ -48,6 +48,9 @@ class System {
   virtual Status resize_file(Fd file, std::uint64_t bytes, bool reserve) = 0;
   /// Gives the range's blocks back to the file system; it reads as zeros. Block-aligned. May be `not_supported`.
   virtual Status punch_hole(Fd file, std::uint64_t offset, std::uint64_t bytes) = 0;
+  /// Takes blocks for what is a hole in the range, or `no_space`; what the range reads as stays. Block-aligned, within the
+  /// file's length. May be `not_supported`.
+  virtual Status fill_hole(Fd file, std::uint64_t offset, std::uint64_t bytes) = 0;
   /// Blocking whole reads and writes: a read short of `buffer` (end of file) is `corruption`. Aligned as direct I/O needs.
   virtual Status read_file(Fd file, std::uint64_t offset, std::span<std::byte> buffer) = 0;
   virtual Status write_file(Fd file, std::uint64_t offset, std::span<const std::byte> buffer) = 0;
