@@ -196,6 +196,18 @@ TEST_F(Included, FilesThatAreNotThereOrIncludeEachOtherAreRefusedWithTheirLine) 
   EXPECT_THAT(complaint_of("c.ini"), HasSubstr("without end"));
 }
 
+// The files of bench/jobs, as they are.
+TEST(JobFile, TheFilesThatComeWithItAreUnderstood) {
+  const std::filesystem::path folder = std::filesystem::path(PENSTOCK_SOURCE_DIR) / "bench/jobs";
+  std::size_t files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    EXPECT_NO_THROW(build_jobs(read_job_file(entry.path().string(), {}), {{.key = "dir", .value = "/d", .place = {}}}))
+        << entry.path();
+    ++files;
+  }
+  EXPECT_GE(files, 10U);
+}
+
 TEST(JobFile, TextThatIsNoJobFileIsRefusedWithItsLine) {
   EXPECT_THAT(complaint(""), HasSubstr("no job"));
   EXPECT_THAT(complaint("[global]\nop=commit\n"), HasSubstr("no job"));

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "tools/penstock-bench/directory.h"
@@ -24,9 +26,10 @@ std::uint64_t memory_of(const Job& job) {
 
 PeerSettings settings_of(const Job& job) {
   constexpr std::uint64_t kHundred = 100;
+  constexpr std::uint32_t kClientsMin = 256;  // So that jobs with few clients and many share a store.
   return {.directory = {},
           .families = job.families,
-          .clients = job.clients,
+          .clients = std::bit_ceil(std::max(job.clients, kClientsMin)),
           .memtable_bytes = memory_of(job) * job.database.memtable_percent / kHundred,
           .cache_bytes = memory_of(job) * job.database.cache_percent / kHundred,
           .durability = job.durability};
