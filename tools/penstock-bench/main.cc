@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "tools/penstock-bench/hgrm.h"
 #include "tools/penstock-bench/job.h"
 #include "tools/penstock-bench/job_file.h"
 #include "tools/penstock-bench/peer.h"
@@ -32,6 +33,7 @@ struct CommandLine {
   std::vector<std::string> files;
   std::string directory;
   std::string json_path;
+  std::string hgrm_prefix;
   std::vector<std::string> settings;
   std::vector<std::string> sections;
   std::vector<std::string> engines;
@@ -52,6 +54,8 @@ void define_options(CLI::App& app, CommandLine& line) {
   app.add_option("--section", line.sections, "Run only this section (may be repeated)")->allow_extra_args(false);
   app.add_option("--engine", line.engines, "Run only the jobs of this engine (may be repeated)")->allow_extra_args(false);
   app.add_option("--json", line.json_path, "Write the results there, too");
+  app.add_option("--hgrm", line.hgrm_prefix,
+                 "PREFIX: write each job's latencies to PREFIXjob.hgrm, for HdrHistogram's plotter");
   app.add_option("--eta", line.eta, "Live line: auto, always or never")->transform(CLI::CheckedTransformer(etas));
   app.add_flag("--verify", line.verify, "After each job close, reopen and check every acknowledged key and value");
   app.add_flag("--parse-only", line.only_parses, "Check the job files and stop");
@@ -106,7 +110,7 @@ std::vector<Job> read_jobs(const CommandLine& line) {
   return jobs;
 }
 
-void write_json(const std::string& path, const std::string& text) {
+void write_file(const std::string& path, const std::string& text) {
   std::FILE* file = std::fopen(path.c_str(), "w");
   const bool is_written = file != nullptr && std::fputs(text.c_str(), file) >= 0;
   const bool is_closed = file != nullptr && std::fclose(file) == 0;
@@ -146,13 +150,16 @@ int run_jobs(const CommandLine& line, const std::vector<Job>& jobs) {
     results.push_back(run_job(session, job, line.eta));
     fmt::print("\n{}", text_report(results.back()));
     std::fflush(stdout);
+    if (!line.hgrm_prefix.empty()) {
+      write_file(hgrm_path(line.hgrm_prefix, job.name), hgrm_text(results.back().latency));
+    }
     if (!results.back().error.empty()) {
       exit_code = kExitFailed;
     }
   }
   session.close();
   if (!line.json_path.empty()) {
-    write_json(line.json_path, json_report(results, machine));
+    write_file(line.json_path, json_report(results, machine));
   }
   return exit_code == kExitOk && g_interrupted ? kExitInterrupted : exit_code;
 }
