@@ -1,20 +1,22 @@
 #!/usr/bin/env python3
 """Compares Penstock with its peers on the same machine, data, batches and durability; also times recovery after a kill.
 
-  bench/compare.py [workload ...] [--rounds N] [--build build/release] [--dir DIR] [--sync 0|1] [--json FILE]
+  ./dev compare [workload | set ...] [--rounds N] [--engine NAME ...] [--dir DIR] [--sync 0|1] [--json FILE]
 
-Workloads: manifold, fillrandom, overwrite, commit, readrandom, scan, recovery (Penstock alone), manifold_half; default: manifold, fillrandom,
-recovery. manifold_half measures latency at a fixed rate: first the peak of each, then each at half of its own and both at half of RocksDB's, 30
+Workloads are job files of bench/jobs: manifold, fillrandom, overwrite, commit, readrandom, scan, recovery (Penstock alone), manifold_half. Sets: quick
+(the default: small data, a few minutes), full. An engine that penstock-bench was built without is left out, and that is said.
+manifold_half measures latency at a fixed rate: first the peak of each, then each at half of its own and both at half of RocksDB's, 30
 minutes a round (--seconds for less). Peaks are medians of three: without --peak of the same job for 30 s without a rate, flushes and all; with
 --peak burst of manifold, which ends before they matter. --rate-ops N: both at that rate and nothing else.
-Rounds are interleaved, ours and theirs in turn and with the first one changing, so that a busy disk or neighbour meets both. Prints
-medians, the spread (least and most) and the ratios of medians. Databases are made in DIR/ours and DIR/<peer> and stay there; every
-program removes only a database of its own.
+Rounds are interleaved, the engines in turn and with the first one changing, so that a busy disk or neighbour meets all. Prints
+medians, the spread (least and most) and the ratios of medians. Databases are made in DIR/data and DIR/data-ENGINE and stay there.
 """
 
 import argparse
+import dataclasses
 import json
 import pathlib
+import re
 import statistics
 import subprocess
 import sys
@@ -22,35 +24,45 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 JOBS = ROOT / "bench/jobs"
-JOB_FILES = {"manifold": "manifold-cf.ini", "fillrandom": "fillrandom.ini", "overwrite": "overwrite.ini", "commit": "commit.ini",
-             "readrandom": "readrandom.ini", "scan": "scan.ini", "recovery": "recovery.ini", "manifold_half": "manifold_half.ini"}
-# What the peers run: name, program, its arguments. As many threads as batches in flight here (clients x iodepth of the job file):
-# RocksDB groups the commits of waiting threads. --memory is memory_limit of the job file.
-KEYS = {"fillrandom": 5 << 20, "overwrite": 2 << 20, "commit": 1 << 20, "readrandom": 5 << 20, "scan": 5 << 20}
-PEERS = {
-    "manifold": [("rocksdb", "rocksdb_peer", ["manifold", "--clients", 8])],
-    "fillrandom": [("rocksdb", "rocksdb_peer", ["fillrandom", "--clients", 32, "--memory", 1 << 30])],
-    "overwrite": [("rocksdb", "rocksdb_peer", ["overwrite", "--clients", 32, "--memory", 256 << 20, "--operations", 4 << 20])],
-    "commit": [("bare loop", "bare_loop", [])] +
-              [(f"rocksdb-{clients}", "rocksdb_peer", ["commit", "--clients", clients]) for clients in (1, 8, 64, 256)],
-    "readrandom": [("lmdb", "lmdb_peer", ["--clients", 2]), ("rocksdb", "rocksdb_peer", ["readrandom", "--clients", 2])],
-    "scan": [("lmdb", "lmdb_peer", ["--clients", 2, "--scan-rows", 100])],
+PENSTOCK = "penstock"
+BARE_LOOP = "bare loop"  # What the disk does without an engine: bench/bare_loop.cc.
+
+
+@dataclasses.dataclass(frozen=True)
+class Workload:
+    file: str
+    engines: tuple = ("rocksdb", )  # Beside Penstock, without --engine.
+    ratios: tuple = ()  # (ours, theirs), beside X and X-ENGINE.
+    with_bytes: bool = False  # Bytes written for each byte given are figures, too.
+    has_keys: bool = True  # --keys is for it.
+    has_runtime: bool = False  # --runtime is for it.
+
+
+WORKLOADS = {
+    "manifold": Workload("manifold-cf.ini", ("rocksdb", "leveldb", "wiredtiger", "lmdb"), has_keys=False),
+    "fillrandom": Workload("fillrandom.ini", with_bytes=True),
+    "overwrite": Workload("overwrite.ini", with_bytes=True),
+    "commit": Workload("commit.ini", (BARE_LOOP, "rocksdb"),
+                       tuple((f"commit-1{kind}", BARE_LOOP) for kind in ("", "-dsync", "-on-shard", "-on-shard-dsync")) +
+                       (("commit-2x128", "commit-256-rocksdb"), ), has_runtime=True),
+    "readrandom": Workload("readrandom.ini", ("lmdb", "rocksdb"),
+                           tuple((f"readrandom-{kind}", f"readrandom-{engine}") for engine in ("lmdb", "rocksdb", "leveldb", "wiredtiger")
+                                 for kind in ("on-shard", "waiting")) +
+                           tuple(("readrandom-session", f"readrandom-{engine}-multiget") for engine in ("lmdb", "rocksdb")), has_runtime=True),
+    "scan": Workload("scan.ini", ("lmdb", "rocksdb"),
+                     tuple((f"scan-{kind}", f"scan-{engine}") for engine in ("lmdb", "rocksdb", "leveldb", "wiredtiger")
+                           for kind in ("on-shard", "threads")), has_runtime=True),
+    "recovery": Workload("recovery.ini", (), has_keys=False),
+    "manifold_half": Workload("manifold_half.ini", has_keys=False),
 }
-# Ours, theirs, of each workload.
-RATIOS = {
-    "manifold": [("manifold-cf", "rocksdb")],
-    "fillrandom": [("fillrandom", "rocksdb")],
-    "overwrite": [("overwrite", "rocksdb"), ("overwrite, bytes written", "rocksdb, bytes written")],
-    "commit": [("commit-1", "bare loop"), ("commit-1-dsync", "bare loop"), ("commit-1-on-shard", "bare loop"),
-               ("commit-1-on-shard-dsync", "bare loop"), ("commit-1", "rocksdb-1"), ("commit-8", "rocksdb-8"), ("commit-64", "rocksdb-64"),
-               ("commit-256", "rocksdb-256"), ("commit-2x128", "rocksdb-256")],
-    "readrandom": [("readrandom-on-shard", "lmdb"), ("readrandom-session", "lmdb"), ("readrandom-waiting", "lmdb"),
-                   ("readrandom-waiting", "rocksdb")],
-    "scan": [("scan-on-shard", "lmdb"), ("scan-threads", "lmdb")],
+# Workloads and options of a set; options that are given on the command line come before these.
+SETS = {
+    "quick": (["manifold", "fillrandom", "commit", "readrandom"], {"rounds": 3, "keys": 200_000, "runtime": "1s"}),
+    "full": (["manifold", "fillrandom", "overwrite", "commit", "readrandom", "scan", "recovery"], {"rounds": 5}),
 }
-WITH_BYTES = ("fillrandom", "overwrite")
-# manifold_half: commits per client before it begins with its keys again, as in the job file; how the peaks are found.
-HALF_COMMITS = 1000
+# Jobs that only prepare others.
+NOT_COMPARED = re.compile(r"(^|-)(fill|warming|loading)(-|$)")
+# manifold_half: how the peaks are found.
 PEAK_ROUNDS = 3
 PEAK_SECONDS = 30
 PERCENTILES = {"p50": "50.000000", "p99": "99.000000", "p99.9": "99.900000", "p99.99": "99.990000"}
@@ -67,86 +79,95 @@ def run(command):
     return result.stdout
 
 
-def run_jobs(options, workload, settings=()):
-    """Runs a job file and returns its jobs' JSON."""
+def built_engines(options):
+    """{name: version} of what penstock-bench was built with."""
+    lines = run([options.build / "bin/penstock-bench", "--enghelp"]).splitlines()
+    return {name: version for name, version in (line.split(maxsplit=1) for line in lines) if not version.startswith("not built in")}
+
+
+def run_jobs(options, workload, engine, settings=()):
+    """Runs the jobs of one engine, or of no engine in particular, and returns their JSON."""
+    spec = WORKLOADS[workload]
+    wanted = [f"durability={'sync' if options.sync else 'written'}"]
+    if spec.has_keys and options.keys:
+        wanted.append(f"keys={options.keys}")
+    if spec.has_runtime and options.runtime:
+        wanted.append(f"runtime={options.runtime}")
     with tempfile.NamedTemporaryFile(suffix=".json") as report:
-        command = [options.build / "bin/penstock-bench", JOBS / JOB_FILES[workload], "--dir", options.dir / "ours", "--eta", "never",
-                   "--json", report.name, "--set", f"durability={'sync' if options.sync else 'written'}"]
-        if workload in KEYS and options.keys:
-            command += ["--set", f"keys={options.keys}"]
-        for setting in [*settings, *options.set]:
+        command = [options.build / "bin/penstock-bench", JOBS / spec.file, "--dir", options.dir / "data", "--eta", "never", "--json", report.name]
+        command += ["--engine", engine] if engine else []
+        for setting in [*wanted, *settings, *options.set]:
             command += ["--set", setting]
         run(command)
-        return json.loads(pathlib.Path(report.name).read_text(encoding="utf-8"))["jobs"]
+        document = json.loads(pathlib.Path(report.name).read_text(encoding="utf-8"))
+    options.machine = document["env"]
+    return document["jobs"]
 
 
-def run_ours(options, workload):
+def run_bare_loop(options):
+    return {BARE_LOOP: json.loads(run([options.build / "bin/bare_loop", "--dir", options.dir / "bare_loop"]).splitlines()[-1])["direct"]["ops_per_second"]}
+
+
+def run_engine(options, workload, engine):
     """{figure: value} of one round."""
+    if engine == BARE_LOOP:
+        return run_bare_loop(options)
     figures = {}
-    for job in run_jobs(options, workload):
+    for job in run_jobs(options, workload, engine):
+        if NOT_COMPARED.search(job["jobname"]):
+            continue
         figures[job["jobname"]] = job["ops_per_second"]
-        if workload in WITH_BYTES:
+        if WORKLOADS[workload].with_bytes:
             figures[f"{job['jobname']}, bytes written"] = job["system"]["written_bytes"] / job["user_bytes"]
     return figures
 
 
-def run_peers(options, workload):
-    figures = {}
-    for name, program, arguments in PEERS[workload]:
-        command = [options.build / "bin" / program, *arguments, "--dir", options.dir / program]
-        if program == "rocksdb_peer":
-            command += ["--sync", options.sync]
-        if workload in KEYS and program != "bare_loop":
-            command += ["--keys", options.keys or KEYS[workload]]
-        result = json.loads(run(command).splitlines()[-1])
-        if program == "bare_loop":
-            result = result["direct"]
-        figures[name] = result["ops_per_second"]
-        if workload in WITH_BYTES:
-            figures[f"{name}, bytes written"] = result["written_bytes"] / (result["operations"] * 116)
-    return figures
+def engines_of(options, workload):
+    """Those of a workload that are there, Penstock first."""
+    spec = WORKLOADS[workload]
+    peers = options.engine or spec.engines
+    missing = [engine for engine in peers if engine != BARE_LOOP and engine not in options.engines]
+    if missing:
+        print(f"{workload}: without {', '.join(missing)}: penstock-bench was built without (--enghelp)", file=sys.stderr)
+    jobs = run([options.build / "bin/penstock-bench", JOBS / spec.file, "--dir", options.dir / "data", "--list"]).splitlines()
+    with_jobs = {line.split("\t")[1] for line in jobs} | {BARE_LOOP}
+    return [PENSTOCK] + [engine for engine in peers if engine not in missing and engine in with_jobs and engine != PENSTOCK]
 
 
 def compare(options, workload):
-    """{figure: [value of each round]} of both sides."""
+    """{figure: [value of each round]} of all engines."""
+    engines = engines_of(options, workload)
     figures = {}
     for number in range(options.rounds):
-        for runner in (run_ours, run_peers) if number % 2 == 0 else (run_peers, run_ours):
-            for name, value in runner(options, workload).items():
+        first = number % len(engines)
+        for engine in engines[first:] + engines[:first]:
+            for name, value in run_engine(options, workload, engine).items():
                 figures.setdefault(name, []).append(value)
         print(f"{workload}: round {number + 1}: " + ", ".join(f"{name} {amount(values[-1])}" for name, values in figures.items()),
               file=sys.stderr)
     return figures
 
 
-def run_peer(options, arguments):
-    """RocksDB's JSON."""
-    return json.loads(run([options.build / "bin/rocksdb_peer", *arguments, "--dir", options.dir / "rocksdb_peer", "--sync",
-                           options.sync]).splitlines()[-1])
-
-
-def latency_figures(result, latency):
+def latency_figures(job):
+    latency = job["commit_lat_ns"]
     figures = {name: latency["percentile"][key] / 1e6 for name, key in PERCENTILES.items()}
-    return {**figures, "max": latency["max"] / 1e6, "ops/s": result["ops_per_second"], "behind": result["behind_ns"] / 1e6}
+    return {**figures, "max": latency["max"] / 1e6, "ops/s": job["ops_per_second"], "behind": job.get("rate", {}).get("behind_ns", 0) / 1e6}
 
 
 def run_half(options, engine, rate, seconds):
     """The figures of one run; rate 0: none."""
-    if engine == "penstock":
-        job = run_jobs(options, "manifold_half", [f"rate_ops={rate}", f"runtime={seconds}s"])[0]
-        return latency_figures({**job, "behind_ns": job.get("rate", {}).get("behind_ns", 0)}, job["commit_lat_ns"])
-    result = run_peer(options, ["manifold", "--clients", 8, "--commits", HALF_COMMITS, "--seconds", seconds, "--rate-ops", rate])
-    return latency_figures(result, result["lat_ns"])
+    return latency_figures(run_jobs(options, "manifold_half", None, [f"engine={engine}", f"rate_ops={rate}", f"runtime={seconds}s"])[0])
+
+
+def peak(options, engine):
+    if options.peak == "burst":
+        return next(iter(run_engine(options, "manifold", engine).values()))
+    return run_half(options, engine, 0, PEAK_SECONDS)["ops/s"]
 
 
 def peaks(options):
     """Operations per second of (ours, theirs)."""
-    rounds = []
-    for _ in range(PEAK_ROUNDS):
-        if options.peak == "burst":
-            rounds.append((run_ours(options, "manifold")["manifold-cf"], run_peers(options, "manifold")["rocksdb"]))
-        else:
-            rounds.append([run_half(options, engine, 0, PEAK_SECONDS)["ops/s"] for engine in ("penstock", "rocksdb")])
+    rounds = [[peak(options, engine) for engine in (PENSTOCK, "rocksdb")] for _ in range(PEAK_ROUNDS)]
     ours, theirs = (statistics.median(values) for values in zip(*rounds))
     print(f"manifold_half: peaks ({options.peak}): penstock {amount(ours)}, rocksdb {amount(theirs)} operations/s", file=sys.stderr)
     return ours, theirs
@@ -155,13 +176,13 @@ def peaks(options):
 def half_rates(options):
     """[(row, engine, rate)]."""
     if options.rate_ops:
-        return [("penstock", "penstock", options.rate_ops), ("rocksdb", "rocksdb", options.rate_ops)]
-    ours, theirs = (round(peak / 2) for peak in peaks(options))
-    return [("penstock, half of its peak", "penstock", ours), ("rocksdb, half of its peak", "rocksdb", theirs),
-            ("penstock, rocksdb's half", "penstock", theirs)]
+        return [("penstock", PENSTOCK, options.rate_ops), ("rocksdb", "rocksdb", options.rate_ops)]
+    ours, theirs = (round(value / 2) for value in peaks(options))
+    return [("penstock, half of its peak", PENSTOCK, ours), ("rocksdb, half of its peak", "rocksdb", theirs),
+            ("penstock, rocksdb's half", PENSTOCK, theirs)]
 
 
-def compare_half(options):
+def compare_half(options, _):
     """{row: {"rate": wanted, figure: [value of each round]}}."""
     rows = half_rates(options)
     figures = {name: {"rate": rate} for name, _, rate in rows}
@@ -184,8 +205,8 @@ def half_report(figures):
     return "\n".join(lines)
 
 
-def measure_recovery(options):
-    rounds = [run_jobs(options, "recovery")[0]["recovery"] for _ in range(options.rounds)]
+def measure_recovery(options, workload):
+    rounds = [run_jobs(options, workload, PENSTOCK)[0]["recovery"] for _ in range(options.rounds)]
     return {"replay, MiB/s": [each["bytes_per_second"] / (1 << 20) for each in rounds],
             "open, seconds": [each["open_ns"] / 1e9 for each in rounds],
             "log, MiB": [each["log_bytes"] / (1 << 20) for each in rounds]}
@@ -198,13 +219,24 @@ def amount(value):
     return f"{value:.3g}"
 
 
+def ratios_of(workload, figures):
+    """(ours, theirs) of all that have both figures: those of the table, and X beside X-ENGINE."""
+    pairs = list(WORKLOADS[workload].ratios)
+    for name in figures:
+        plain, comma, rest = name.partition(", ")
+        ours = re.sub(r"-(rocksdb|lmdb|leveldb|wiredtiger)$", "", plain)
+        if ours != plain:
+            pairs.append((ours + comma + rest, name))
+    return [(ours, theirs) for ours, theirs in pairs if ours in figures and theirs in figures]
+
+
 def report(workload, figures):
     if workload == "manifold_half":
         return half_report(figures)
     lines = [f"{workload}: operations/s if nothing else is said; bytes written: for each byte of keys and values"]
     for name, values in figures.items():
-        lines.append(f"  {name:<28} median {amount(statistics.median(values)):>6} (least {amount(min(values))}, most {amount(max(values))})")
-    for ours, theirs in RATIOS.get(workload, []):
+        lines.append(f"  {name:<36} median {amount(statistics.median(values)):>6} (least {amount(min(values))}, most {amount(max(values))})")
+    for ours, theirs in ratios_of(workload, figures):
         ratio = statistics.median(figures[ours]) / statistics.median(figures[theirs])
         lines.append(f"  {ours} / {theirs}: {ratio:.2f}")
     return "\n".join(lines)
@@ -214,24 +246,40 @@ MEASURES = {"recovery": measure_recovery, "manifold_half": compare_half}  # The 
 
 
 def parse_options(arguments):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("workloads", nargs="*", metavar="workload", help=", ".join(JOB_FILES))
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = argparse.ArgumentParser(prog="./dev compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("workloads", nargs="*", metavar="workload", help=", ".join([*WORKLOADS, *SETS]))
+    parser.add_argument("--rounds", type=int, help="default: 5; of quick 3")
+    parser.add_argument("--engine", action="append", default=[], help="beside Penstock, instead of the workload's own; may be repeated")
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
     parser.add_argument("--dir", type=pathlib.Path, default=ROOT / "build/compare-data")
-    parser.add_argument("--sync", type=int, choices=(0, 1), default=1, help="1: on stable storage; 0: handed to the kernel; both sides")
-    parser.add_argument("--keys", type=int, default=0, help="instead of the job file's")
+    parser.add_argument("--sync", type=int, choices=(0, 1), default=1, help="1: on stable storage; 0: handed to the kernel; all engines")
+    parser.add_argument("--keys", type=int, help="instead of the job file's")
+    parser.add_argument("--runtime", help="instead of the job file's, of workloads that have one")
     parser.add_argument("--rate-ops", type=int, default=0, help="manifold_half: operations per second of both, instead of half of the peaks")
     parser.add_argument("--seconds", type=int, default=600, help="manifold_half: of each run")
     parser.add_argument("--peak", choices=("steady", "burst"), default="steady", help="manifold_half: what is halved")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for penstock-bench")
     parser.add_argument("--json", type=pathlib.Path, help="write all figures there")
     options = parser.parse_args(arguments)
-    options.workloads = options.workloads or ["manifold", "fillrandom", "recovery"]
-    unknown = [workload for workload in options.workloads if workload not in JOB_FILES]
+    options.workloads = options.workloads or ["quick"]
+    if any(name in SETS for name in options.workloads):
+        if len(options.workloads) > 1:
+            parser.error("a set stands alone")
+        options.workloads, defaults = SETS[options.workloads[0]]
+        for name, value in defaults.items():
+            setattr(options, name, getattr(options, name) if getattr(options, name) is not None else value)
+    options.rounds = 5 if options.rounds is None else options.rounds
+    unknown = [workload for workload in options.workloads if workload not in WORKLOADS]
     if unknown or options.rounds < 1:
         parser.error(f"unknown workload {unknown[0]}" if unknown else "--rounds must be at least 1")
     return options
+
+
+def print_machine(options, arguments):
+    machine = options.machine
+    print(f"./dev compare {' '.join(arguments)}")
+    print(f"{machine['kernel']}; {machine['processor']} on {machine['cores']} cores; {machine['file_system']}; {options.rounds} rounds")
+    print("; ".join(options.engines.values()))
 
 
 def main(arguments):
@@ -239,11 +287,13 @@ def main(arguments):
     options.dir.mkdir(parents=True, exist_ok=True)
     all_figures = {}
     try:
+        options.engines = built_engines(options)
         for workload in options.workloads:
-            all_figures[workload] = MEASURES[workload](options) if workload in MEASURES else compare(options, workload)
+            all_figures[workload] = MEASURES.get(workload, compare)(options, workload)
     except (Failed, OSError) as failure:
         print(f"compare.py: {failure}", file=sys.stderr)
         return 1
+    print_machine(options, arguments)
     for workload, figures in all_figures.items():
         print(report(workload, figures))
     if options.json:

@@ -3,6 +3,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
 
 #include "tools/penstock-bench/job.h"
 
@@ -112,6 +116,96 @@ TEST(JobFile, RatesAndTimesThatContradictAreRefused) {
   EXPECT_THAT(complaint("[a]\nop=commit\ndir=/d\nruntime=5\nops=5\ntime_based=1\n"), HasSubstr("set one"));
   EXPECT_THAT(complaint("[a]\nop=commit\ndir=/d\nrate_ops=5\n"), HasSubstr("never ends"));
   EXPECT_EQ(complaint("[a]\nop=batch_put\ndir=/d\nrate_ops=0\n"), "");
+}
+
+TEST(JobFile, WhatAnEngineCannotDoIsRefusedWithTheKeyOrTheWayAround) {
+  const std::string rocks = "[a]\ndir=/d\nops=5\nengine=rocksdb\n";
+  EXPECT_THAT(complaint(rocks + "op=readrandom\non_shard=1\n"),
+              AllOf(HasSubstr("a.ini:6: "), HasSubstr("engine=rocksdb has no on_shard=")));
+  EXPECT_THAT(complaint(rocks + "op=commit\nwal_sync=dsync\n"), HasSubstr("has no wal_sync="));
+  EXPECT_THAT(complaint(rocks + "op=overwrite\nclients=4\niodepth=8\n"), HasSubstr("clients=32 has as many in flight"));
+  EXPECT_THAT(complaint(rocks + "op=readrandom\niodepth=8\n"), HasSubstr("session=1"));
+  EXPECT_THAT(complaint(rocks + "op=recovery\n"), HasSubstr("op=recovery"));
+  EXPECT_THAT(complaint("[a]\nop=commit\nengine=rocksbd\n"), AllOf(HasSubstr("a.ini:3: "), HasSubstr("'rocksdb'")));
+  EXPECT_EQ(complaint(rocks + "op=readrandom\nsession=1\niodepth=8\nmemory_limit=1g\n"), "");
+}
+
+TEST(JobFile, KeyDistributionsAreReadAndRefusedWithWhatWasExpected) {
+  EXPECT_EQ(jobs_of("[a]\nop=readrandom\ndir=/d\nops=5\nkey_dist=latest:1.1\n")[0].key_dist.shape.parameter, 1.1);
+  EXPECT_THAT(complaint("[a]\nop=scan\nkey_dist=zipfian\n"),
+              AllOf(HasSubstr("a.ini:3: "), HasSubstr("zipf:THETA"), HasSubstr("latest")));
+  EXPECT_THAT(complaint("[a]\nop=fillrandom\ndir=/d\nkey_dist=zipf:1\n"), HasSubstr("write each key once"));
+}
+
+class Included : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (std::filesystem::temp_directory_path() / "penstock-include-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    path_ = name;
+  }
+  void TearDown() override { std::filesystem::remove_all(path_); }
+
+  void write(const std::string& name, const std::string& text) {
+    std::filesystem::create_directories((path_ / name).parent_path());
+    std::ofstream(path_ / name) << text;
+  }
+  std::vector<Job> jobs(const std::string& name) {
+    return build_jobs(read_job_file((path_ / name).string(), {{"SIZE", "7"}}), {});
+  }
+  std::string complaint_of(const std::string& name) {
+    try {
+      jobs(name);
+    } catch (const UsageError& error) {
+      return error.what();
+    }
+    return {};
+  }
+
+  std::filesystem::path path_;
+};
+
+TEST_F(Included, LinesStandWhereTheyAreIncludedAndPathsCountFromTheFile) {
+  write("common/base.ini", "[global]\ndir=/d\nop=commit\nops=5\ninclude more.ini\n");
+  write("common/more.ini", "clients=3\n");
+  write("common/size7.ini", "keys=70\n");
+  write("a.ini", "include = common/base.ini\n[one]\nops=6\ninclude common/size${SIZE}.ini ; a comment\nseed=8\n[two]\n");
+  const auto found = jobs("a.ini");
+  ASSERT_EQ(found.size(), 2U);
+  EXPECT_EQ(found[0].ops, 6U);
+  EXPECT_EQ(found[0].keys, 70U);
+  EXPECT_EQ(found[0].seed, 8U);
+  EXPECT_EQ(found[1].ops, 5U);
+  EXPECT_EQ(found[1].clients, 3U);
+  EXPECT_NE(found[1].keys, 70U);
+}
+
+TEST_F(Included, MistakesNameTheFileInWhichTheyAre) {
+  write("base.ini", "[global]\n\nclient=3\n");
+  write("a.ini", "include base.ini\n[one]\nop=commit\n");
+  EXPECT_THAT(complaint_of("a.ini"), AllOf(HasSubstr("base.ini:3: "), HasSubstr("'clients'")));
+}
+
+TEST_F(Included, FilesThatAreNotThereOrIncludeEachOtherAreRefusedWithTheirLine) {
+  write("a.ini", "[one]\ninclude gone.ini\n");
+  EXPECT_THAT(complaint_of("a.ini"), AllOf(HasSubstr("a.ini:2: "), HasSubstr("gone.ini"), HasSubstr("cannot be read")));
+  write("b.ini", "[one]\ninclude\n");
+  EXPECT_THAT(complaint_of("b.ini"), HasSubstr("b.ini:2: "));
+  write("c.ini", "[one]\ninclude d.ini\n");
+  write("d.ini", "include c.ini\n");
+  EXPECT_THAT(complaint_of("c.ini"), HasSubstr("without end"));
+}
+
+// The files of bench/jobs, as they are.
+TEST(JobFile, TheFilesThatComeWithItAreUnderstood) {
+  const std::filesystem::path folder = std::filesystem::path(PENSTOCK_SOURCE_DIR) / "bench/jobs";
+  std::size_t files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    EXPECT_NO_THROW(build_jobs(read_job_file(entry.path().string(), {}), {{.key = "dir", .value = "/d", .place = {}}}))
+        << entry.path();
+    ++files;
+  }
+  EXPECT_GE(files, 10U);
 }
 
 TEST(JobFile, TextThatIsNoJobFileIsRefusedWithItsLine) {

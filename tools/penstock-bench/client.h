@@ -31,6 +31,11 @@ inline std::uint64_t share_begin(std::uint64_t total, std::uint32_t client, std:
   return static_cast<std::uint64_t>(static_cast<unsigned __int128>(total) * client / clients);
 }
 
+/// Operations of a client that reads.
+inline std::uint64_t limit_of(const Job& job, std::uint32_t client) {
+  return job.ops == 0 ? kUnlimited : share_begin(job.ops, client + 1, job.clients) - share_begin(job.ops, client, job.clients);
+}
+
 /// Takes the time when the last client is ready: before any of them goes on.
 struct Clock {
   std::uint64_t runtime_ns;
@@ -57,7 +62,7 @@ struct Run {
   /// Of each shard, the numbers of its keys; made for the first client that asks.
   const std::vector<std::uint32_t>& numbers_of(ShardId shard) {
     std::call_once(numbers_made_, [this] {
-      numbers_by_shard_.resize(load.database.shard_count());
+      numbers_by_shard_.resize(load.database->shard_count());
       std::string key(load.job.key_size, '\0');
       for (std::uint32_t number = 0; number < load.job.keys; ++number) {
         load.dataset.fill_key(number, key.data());
@@ -80,6 +85,10 @@ struct Run {
 };
 
 Pacer pacer_of(const Job& job, std::uint32_t client);
+
+/// Which of the keys a client asks for, as streams of KeyChoice.
+inline constexpr std::uint64_t kReadStream = 0x5ead;
+inline constexpr std::uint64_t kScanStream = 0x5ca7;
 
 /// Passes the time until the next call is due with `wait(nanoseconds)`, which may end earlier. False: the run ends before.
 template <typename Wait>
@@ -105,5 +114,8 @@ void read_through_session(Run& run, std::uint32_t client, ClientResult& result);
 void read_on_shard(Run& run, std::uint32_t client, ClientResult& result);
 void scan_from_thread(Run& run, std::uint32_t client, ClientResult& result);
 void scan_on_shard(Run& run, std::uint32_t client, ClientResult& result);
+void write_to_peer(Run& run, std::uint32_t client, ClientResult& result);
+void read_from_peer(Run& run, std::uint32_t client, ClientResult& result);
+void scan_from_peer(Run& run, std::uint32_t client, ClientResult& result);
 
 }  // namespace penstock::bench

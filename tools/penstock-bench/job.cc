@@ -29,6 +29,11 @@ constexpr Word<IoBackend> kIoBackends[] = {
 constexpr Word<WalSync> kWalSyncs[] = {
     {"linked", WalSync::kLinked}, {"syscall", WalSync::kSyscall}, {"dsync", WalSync::kDsync}, {"auto", WalSync::kAuto}};
 constexpr Word<RateProcess> kRateProcesses[] = {{"linear", RateProcess::kLinear}, {"poisson", RateProcess::kPoisson}};
+constexpr Word<Engine> kEngines[] = {{"penstock", Engine::kPenstock},
+                                     {"rocksdb", Engine::kRocksdb},
+                                     {"lmdb", Engine::kLmdb},
+                                     {"leveldb", Engine::kLeveldb},
+                                     {"wiredtiger", Engine::kWiredtiger}};
 constexpr Word<Placement> kPlacements[] = {{"pinned", Placement::kPinned}, {"hashed", Placement::kHashed}};
 
 template <typename E>
@@ -68,28 +73,51 @@ std::string parse_text(const std::string& text) {
   return text;
 }
 
+// random ... of key_distribution.h, and "latest", which is YCSB's: zipf from the last key back.
+KeyDist parse_key_dist(const std::string& text) {
+  KeyDist dist{.text = text, .shape = {}, .is_latest = text == "latest" || text.starts_with("latest:")};
+  const std::string shape = !dist.is_latest ? text : text == "latest" ? "zipf:0.99" : "zipf" + text.substr(text.find(':'));
+  auto parsed = KeyDistribution::parse(shape);
+  if (!parsed.has_value()) {
+    throw std::invalid_argument(parsed.error() + ", latest, latest:THETA");
+  }
+  dist.shape = std::move(*parsed);
+  return dist;
+}
+
+enum class Scope : std::uint8_t { kAll, kPenstock };  // Engines that know a key.
+
 struct Key {
   const char* name;
   void (*set)(Job& job, const std::string& value);
   const char* help;
+  Scope scope = Scope::kAll;
 };
 
 constexpr Key kKeys[] = {
     {"description", [](Job&, const std::string&) {}, "text for the reader of the file"},
+    {"engine", [](Job& job, const std::string& value) { job.engine = parse_word<Engine>(kEngines, value); },
+     "penstock | rocksdb | lmdb | leveldb | wiredtiger (--enghelp says which are built in)"},
     {"op", [](Job& job, const std::string& value) { job.op = parse_word<Op>(kOps, value); },
      "batch_put | fillrandom | overwrite | commit | readrandom | scan | recovery"},
-    {"dir", [](Job& job, const std::string& value) { job.directory = parse_text(value); }, "directory of the database"},
+    {"dir", [](Job& job, const std::string& value) { job.directory = parse_text(value); },
+     "directory of the database; a peer's is DIR-ENGINE beside it"},
     {"families", [](Job& job, const std::string& value) { job.families = parse_u32(value, 1); },
      "column families (batch_put, recovery)"},
     {"placement", [](Job& job, const std::string& value) { job.placement = parse_word<Placement>(kPlacements, value); },
-     "pinned | hashed: a family on one shard, or over all"},
+     "pinned | hashed: a family on one shard, or over all", Scope::kPenstock},
     {"keys", [](Job& job, const std::string& value) { job.keys = parse_size(value); }, "keys of the data set (not batch_put)"},
     {"key_size", [](Job& job, const std::string& value) { job.key_size = parse_u32(value, kKeySizeMin); }, "bytes of a key"},
     {"value_size", [](Job& job, const std::string& value) { job.value_size = parse_u32(value, kValueSizeMin); },
      "bytes of a value"},
     {"seed", [](Job& job, const std::string& value) { job.seed = parse_size(value); }, "of the data and of the order"},
+    {"key_dist", [](Job& job, const std::string& value) { job.key_dist = parse_key_dist(value); },
+     "overwrite, commit, readrandom, scan: random | zipf:THETA | pareto:SHARE | normal:DEVIATION | zoned:OPERATIONS/KEYS:... | "
+     "latest[:THETA]"},
+    {"key_scatter", [](Job& job, const std::string& value) { job.key_scatter = parse_flag(value); },
+     "popular keys lie anywhere (default), or 0: side by side, from the first key on"},
     {"fresh", [](Job& job, const std::string& value) { job.fresh = parse_flag(value); },
-     "remove a Penstock database at dir first (default 1 where the job makes its data)"},
+     "remove a database of the engine's at dir first (default 1 where the job makes its data)"},
     {"reopen", [](Job& job, const std::string& value) { job.reopen = parse_flag(value); },
      "close and open again before the job"},
     {"verify", [](Job& job, const std::string& value) { job.verify = parse_flag(value); },
@@ -109,41 +137,42 @@ constexpr Key kKeys[] = {
      [](Job& job, const std::string& value) { job.rate.process = parse_word<RateProcess>(kRateProcesses, value); },
      "linear | poisson: the same time between the calls of a client, or random times with that mean"},
     {"log_bytes", [](Job& job, const std::string& value) { job.log_bytes = parse_size(value); },
-     "log to leave behind (recovery)"},
+     "log to leave behind (recovery)", Scope::kPenstock},
     {"session", [](Job& job, const std::string& value) { job.session = parse_flag(value); },
-     "readrandom: clients ask through a session, iodepth gets at a time"},
+     "readrandom: clients ask through a session, iodepth gets at a time; peers: a multi-get of so many"},
     {"scan_rows", [](Job& job, const std::string& value) { job.scan_rows = parse_u32(value, 1); }, "rows of a scan"},
     {"on_shard", [](Job& job, const std::string& value) { job.on_shard = parse_flag(value); },
-     "readrandom, scan, commit: clients run on the shards, as coroutines, instead of on threads"},
-    {"settled", [](Job& job, const std::string& value) { job.settled = parse_flag(value); }, "the time includes flush()"},
+     "readrandom, scan, commit: clients run on the shards, as coroutines, instead of on threads", Scope::kPenstock},
+    {"settled", [](Job& job, const std::string& value) { job.settled = parse_flag(value); },
+     "the time includes flush(); peers: until everything is in their files and no work is due"},
     {"durability", [](Job& job, const std::string& value) { job.durability = parse_word<Durability>(kDurabilities, value); },
      "sync | written | buffered"},
     {"reactors", [](Job& job, const std::string& value) { job.runtime.reactors = parse_u32(value); },
-     "threads of the engine; 0: one per core"},
+     "threads of the engine; 0: one per core", Scope::kPenstock},
     {"memory_limit", [](Job& job, const std::string& value) { job.runtime.memory_limit = parse_size(value); },
-     "of the engine; 0: its default"},
+     "of the engine; 0: a quarter of the machine's"},
     {"pin_threads", [](Job& job, const std::string& value) { job.runtime.pin_threads = parse_flag(value); },
-     "bind reactors to cores"},
+     "bind reactors to cores", Scope::kPenstock},
     {"io_backend",
      [](Job& job, const std::string& value) { job.runtime.io_backend = parse_word<IoBackend>(kIoBackends, value); },
-     "auto | ring | syscall"},
+     "auto | ring | syscall", Scope::kPenstock},
     {"ring_entries", [](Job& job, const std::string& value) { job.runtime.ring_entries = parse_u32(value, 1); },
-     "of each io_uring"},
+     "of each io_uring", Scope::kPenstock},
     {"shards", [](Job& job, const std::string& value) { job.database.shards = parse_u32(value); },
-     "at creation; 0: the engine's default"},
+     "at creation; 0: the engine's default", Scope::kPenstock},
     {"wal_sync", [](Job& job, const std::string& value) { job.database.wal_sync = parse_word<WalSync>(kWalSyncs, value); },
-     "auto | linked | syscall | dsync"},
+     "auto | linked | syscall | dsync", Scope::kPenstock},
     {"borrowed_reads", [](Job& job, const std::string& value) { job.database.borrowed_reads = parse_flag(value); },
-     "gets of threads answer from memory while a reactor sleeps"},
+     "gets of threads answer from memory while a reactor sleeps", Scope::kPenstock},
     {"log_budget", [](Job& job, const std::string& value) { job.database.log_budget_bytes = parse_size(value); },
-     "log per reactor"},
+     "log per reactor", Scope::kPenstock},
     {"log_segment", [](Job& job, const std::string& value) { job.database.log_segment_bytes = parse_size(value); },
-     "size of a log file"},
+     "size of a log file", Scope::kPenstock},
     {"flush_bytes_per_second",
      [](Job& job, const std::string& value) { job.database.flush_bytes_per_second = parse_size(value); },
-     "what flushes may write; 0: as much as the disk takes"},
+     "what flushes may write; 0: as much as the disk takes", Scope::kPenstock},
     {"gather_from_bytes", [](Job& job, const std::string& value) { job.database.gather_from_bytes = parse_size(value); },
-     "of a tree: from there on writes that lie far apart wait in runs"},
+     "of a tree: from there on writes that lie far apart wait in runs", Scope::kPenstock},
     {"memtable_percent", [](Job& job, const std::string& value) { job.database.memtable_percent = parse_u32(value); },
      "of memory_limit"},
     {"cache_percent", [](Job& job, const std::string& value) { job.database.cache_percent = parse_u32(value); },
@@ -260,6 +289,9 @@ void check_combinations(Job& job) {
   if (job.on_shard && job.op == Op::kCommit && job.placement != Placement::kPinned) {
     refuse(job, "on_shard= with op=commit needs placement=pinned: a commit is made on the shard of its key");
   }
+  if (job.key_dist.text != "random" && (op_fills(job.op) && job.op != Op::kCommit)) {
+    refuse(job, "key_dist= is for op=overwrite, op=commit, op=readrandom and op=scan: the others write each key once");
+  }
   if (job.session && (job.op != Op::kReadRandom || job.on_shard)) {
     refuse(job, "session= is for op=readrandom on threads");
   }
@@ -268,6 +300,28 @@ void check_combinations(Job& job) {
   }
   if (!op_reads(job.op) && job.batch * job.value_bytes_per_op() > kBatchBytesMax) {
     refuse(job, "a batch is over the engine's 32 MiB: lower batch= or value_size=");
+  }
+}
+
+// What an engine cannot do is refused, not left out: two results that look alike would not be.
+void check_engine(const Job& job, const std::vector<Setting>& settings) {
+  if (job.engine == Engine::kPenstock) {
+    return;
+  }
+  const std::string engine = engine_name(job.engine);
+  for (const Setting& setting : settings) {
+    if (find_key(setting).scope == Scope::kPenstock) {
+      throw UsageError(fmt::format("{}: [{}] engine={} has no {}=: that is Penstock's own", setting.place.to_string(), job.name,
+                                   engine, setting.key));
+    }
+  }
+  if (job.op == Op::kRecovery) {
+    refuse(job, fmt::format("op=recovery reads Penstock's log: engine={} cannot", engine));
+  }
+  if (job.iodepth > 1 && !job.session) {
+    refuse(job, fmt::format("engine={} answers a call before it takes the next: iodepth=1{}; clients={} has as many in flight",
+                            engine, job.op == Op::kReadRandom ? ", or session=1 for multi-gets" : "",
+                            std::uint64_t{job.clients} * job.iodepth));
   }
 }
 
@@ -303,12 +357,26 @@ Job build_job(const Section& section, const std::vector<Setting>& overrides) {
     apply(job, setting);
   }
   check_combinations(job);
+  check_engine(job, settings);
   return job;
 }
 
 }  // namespace
 
 std::string op_name(Op op) { return word_of<Op>(kOps, op); }
+std::string missing_engine_text(Engine engine) {
+  return fmt::format("engine={} is not built in: install {} and build again (./dev deps installs it)", engine_name(engine),
+                     engine_package(engine));
+}
+
+void require_engines(const std::vector<Job>& jobs) {
+  for (const Job& job : jobs) {
+    if (!has_engine(job.engine)) {
+      refuse(job, missing_engine_text(job.engine));
+    }
+  }
+}
+
 std::string durability_name(Durability durability) { return word_of<Durability>(kDurabilities, durability); }
 std::string rate_process_name(RateProcess process) { return word_of<RateProcess>(kRateProcesses, process); }
 std::string io_backend_name(IoBackend backend) { return word_of<IoBackend>(kIoBackends, backend); }

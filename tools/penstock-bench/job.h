@@ -15,6 +15,8 @@
 #include "penstock/options.h"
 #include "penstock/types.h"
 #include "tools/penstock-bench/job_file.h"
+#include "tools/penstock-bench/key_distribution.h"
+#include "tools/penstock-bench/peer.h"
 #include "tools/penstock-bench/schedule.h"
 
 namespace penstock::bench {
@@ -37,9 +39,17 @@ std::string wal_sync_name(WalSync wal_sync);
 bool op_fills(Op op);
 bool op_reads(Op op);
 
+/// key_dist=
+struct KeyDist {
+  std::string text = "random";
+  KeyDistribution::Shape shape;
+  bool is_latest = false;  ///< Ranks count back from the last key.
+};
+
 struct Job {
   std::string name;
   Place place;
+  Engine engine = Engine::kPenstock;
   Op op = Op::kBatchPut;
 
   // Data.
@@ -50,8 +60,10 @@ struct Job {
   std::uint32_t key_size = 8;
   std::uint32_t value_size = 150;
   std::uint64_t seed = 1;
-  bool fresh = false;   ///< Remove an existing database of ours first.
-  bool reopen = false;  ///< Close and open between the jobs of one directory.
+  KeyDist key_dist;         ///< Which keys are read, overwritten, committed.
+  bool key_scatter = true;  ///< Popular keys lie anywhere, not at the beginning.
+  bool fresh = false;       ///< Remove an existing database of ours first.
+  bool reopen = false;      ///< Close and open between the jobs of one directory.
   bool verify = false;
 
   // Load.
@@ -81,6 +93,10 @@ struct Job {
 
 /// `overrides` come after the settings of every section: the command line's --dir, --set and --verify.
 std::vector<Job> build_jobs(const std::vector<Section>& sections, const std::vector<Setting>& overrides);
+
+/// Throws a UsageError if this program was built without the engine of one of the jobs; says how to get it.
+void require_engines(const std::vector<Job>& jobs);
+std::string missing_engine_text(Engine engine);
 
 /// One line per key, for --cmdhelp.
 std::string key_help();

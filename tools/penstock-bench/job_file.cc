@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <fstream>
 #include <limits>
 #include <numeric>
+#include <optional>
 #include <sstream>
 #include <utility>
 
@@ -79,6 +81,94 @@ std::string section_name(std::string_view line, const Place& place) {
   return std::string(name);
 }
 
+std::optional<std::string> read_text(const std::string& path) {
+  std::ifstream input(path);
+  std::stringstream text;
+  text << input.rdbuf();
+  return input.is_open() && !input.bad() && !std::filesystem::is_directory(path) ? std::optional(text.str()) : std::nullopt;
+}
+
+// The path of "include PATH" or "include=PATH"; nothing: the line is another one.
+std::optional<std::string_view> included_path(std::string_view line) {
+  constexpr std::string_view kWord = "include";
+  if (!line.starts_with(kWord)) {
+    return std::nullopt;
+  }
+  const std::string_view rest = line.substr(kWord.size());
+  const std::string_view path = trim(rest);
+  if (path.starts_with('=')) {
+    return trim(path.substr(1));
+  }
+  return rest.empty() || rest.size() > path.size() ? std::optional(path) : std::nullopt;
+}
+
+class Parser {
+ public:
+  explicit Parser(const Environment& environment) : environment_(environment) {}
+
+  void parse(std::string_view text, const std::string& file) {
+    Place place{.file = file, .line = 0};
+    while (!text.empty()) {
+      ++place.line;
+      const std::size_t end = std::min(text.find('\n'), text.size());
+      const std::string_view line = trim(without_comment(text.substr(0, end)));
+      text.remove_prefix(std::min(end + 1, text.size()));
+      if (!line.empty()) {
+        parse_line(line, place);
+      }
+    }
+  }
+
+  std::vector<Section> finish(const std::string& file) {
+    if (sections_.empty()) {
+      throw UsageError(fmt::format("{}: no job: a section other than [global] was expected", file));
+    }
+    return std::move(sections_);
+  }
+
+ private:
+  void parse_line(std::string_view line, const Place& place) {
+    if (line.front() == '[') {
+      begin_section(section_name(line, place), place);
+    } else if (const std::optional<std::string_view> path = included_path(line)) {
+      include(with_environment(*path, environment_, place), place);
+    } else if (settings_ == nullptr) {
+      throw UsageError(fmt::format("{}: '{}' stands before the first [section]", place.to_string(), line));
+    } else {
+      settings_->push_back(parse_setting(line, environment_, place));
+    }
+  }
+
+  void begin_section(const std::string& name, const Place& place) {
+    if (name == "global") {
+      settings_ = &global_;
+    } else {
+      sections_.push_back({.name = name, .place = place, .settings = global_});
+      settings_ = &sections_.back().settings;
+    }
+  }
+
+  void include(const std::string& path, const Place& place) {
+    constexpr int kDepthMax = 16;
+    const std::string full = (std::filesystem::path(place.file).parent_path() / path).string();
+    const std::optional<std::string> text = path.empty() ? std::nullopt : read_text(full);
+    if (!text.has_value()) {
+      throw UsageError(fmt::format("{}: include '{}': the file cannot be read", place.to_string(), path));
+    }
+    if (++depth_ > kDepthMax) {
+      throw UsageError(fmt::format("{}: include '{}': files include each other without end", place.to_string(), path));
+    }
+    parse(*text, full);
+    --depth_;
+  }
+
+  const Environment& environment_;
+  std::vector<Section> sections_;
+  std::vector<Setting> global_;
+  std::vector<Setting>* settings_ = nullptr;  // Of the section that is being read.
+  int depth_ = 0;
+};
+
 struct Number {
   std::uint64_t value = 0;
   std::string unit;  // Lower case.
@@ -127,47 +217,17 @@ Environment process_environment() {
 }
 
 std::vector<Section> parse_job_text(std::string_view text, const std::string& file, const Environment& environment) {
-  std::vector<Section> sections;
-  std::vector<Setting> global;
-  std::vector<Setting>* settings = nullptr;
-  Place place{.file = file, .line = 0};
-  while (!text.empty()) {
-    ++place.line;
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    const std::string_view line = trim(without_comment(text.substr(0, end)));
-    text.remove_prefix(std::min(end + 1, text.size()));
-    if (line.empty()) {
-      continue;
-    }
-    if (line.front() != '[') {
-      if (settings == nullptr) {
-        throw UsageError(fmt::format("{}: '{}' stands before the first [section]", place.to_string(), line));
-      }
-      settings->push_back(parse_setting(line, environment, place));
-      continue;
-    }
-    const std::string name = section_name(line, place);
-    if (name == "global") {
-      settings = &global;
-    } else {
-      sections.push_back({.name = name, .place = place, .settings = global});
-      settings = &sections.back().settings;
-    }
-  }
-  if (sections.empty()) {
-    throw UsageError(fmt::format("{}: no job: a section other than [global] was expected", file));
-  }
-  return sections;
+  Parser parser(environment);
+  parser.parse(text, file);
+  return parser.finish(file);
 }
 
 std::vector<Section> read_job_file(const std::string& path, const Environment& environment) {
-  std::ifstream input(path);
-  std::stringstream text;
-  text << input.rdbuf();
-  if (!input.is_open() || input.bad()) {
+  const std::optional<std::string> text = read_text(path);
+  if (!text.has_value()) {
     throw UsageError(fmt::format("{}: the job file cannot be read", path));
   }
-  return parse_job_text(text.str(), path, environment);
+  return parse_job_text(*text, path, environment);
 }
 
 std::uint64_t parse_size(std::string_view text) {

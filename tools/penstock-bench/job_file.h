@@ -6,11 +6,13 @@
 //   [fill]              # sections run one after another
 //   keys=5m
 //   reopen              ; a key alone is reopen=1
+//   include other.ini   ; its lines stand here; a relative path counts from this file's folder
 //
 // Invariants:
 //   JobFile-I1 Every setting keeps the file and line that it came from, so that every complaint can name them.
 //   JobFile-I2 A section's own settings come after those of [global]: the last one of a key wins.
 // Units: sizes are 1,024-based (4k = 4,096); times are nanoseconds, seconds unless a unit is given.
+//   JobFile-I3 Lines of an included file mean what they would mean in the place of the include.
 // Errors: UsageError; the text begins with "file:line: ".
 // Source: fio's HOWTO, "Job file format" and "Parameter types".
 #pragma once

@@ -1,4 +1,4 @@
-// penstock-bench: runs job files against the engine and reports in fio's manner.
+// penstock-bench: runs job files against Penstock and its peers and reports in fio's manner.
 //
 // Exit codes: 0 all is well, 1 a job or its verification failed, 2 usage, 128 interrupted.
 #include <fmt/format.h>
@@ -13,8 +13,10 @@
 #include <string>
 #include <vector>
 
+#include "tools/penstock-bench/hgrm.h"
 #include "tools/penstock-bench/job.h"
 #include "tools/penstock-bench/job_file.h"
+#include "tools/penstock-bench/peer.h"
 #include "tools/penstock-bench/report.h"
 #include "tools/penstock-bench/runner.h"
 #include "tools/penstock-bench/session.h"
@@ -31,12 +33,16 @@ struct CommandLine {
   std::vector<std::string> files;
   std::string directory;
   std::string json_path;
+  std::string hgrm_prefix;
   std::vector<std::string> settings;
   std::vector<std::string> sections;
+  std::vector<std::string> engines;
   Eta eta = Eta::kAuto;
   bool verify = false;
   bool only_parses = false;
   bool shows_keys = false;
+  bool shows_engines = false;
+  bool lists_jobs = false;
 };
 
 void define_options(CLI::App& app, CommandLine& line) {
@@ -46,10 +52,15 @@ void define_options(CLI::App& app, CommandLine& line) {
   app.add_option("--dir,--directory", line.directory, "Directory of the database, for all jobs");
   app.add_option("--set", line.settings, "KEY=VALUE for all jobs, over their own")->allow_extra_args(false);
   app.add_option("--section", line.sections, "Run only this section (may be repeated)")->allow_extra_args(false);
+  app.add_option("--engine", line.engines, "Run only the jobs of this engine (may be repeated)")->allow_extra_args(false);
   app.add_option("--json", line.json_path, "Write the results there, too");
+  app.add_option("--hgrm", line.hgrm_prefix,
+                 "PREFIX: write each job's latencies to PREFIXjob.hgrm, for HdrHistogram's plotter");
   app.add_option("--eta", line.eta, "Live line: auto, always or never")->transform(CLI::CheckedTransformer(etas));
   app.add_flag("--verify", line.verify, "After each job close, reopen and check every acknowledged key and value");
   app.add_flag("--parse-only", line.only_parses, "Check the job files and stop");
+  app.add_flag("--list", line.lists_jobs, "Print name, engine and op of each job that would run, and stop");
+  app.add_flag("--enghelp", line.shows_engines, "List the engines, with their versions or what to install for them");
   app.add_flag("--cmdhelp", line.shows_keys, "List the keys of job files");
   app.set_version_flag("--version", std::string("penstock-bench ") + PENSTOCK_BENCH_VERSION);
 }
@@ -89,10 +100,17 @@ std::vector<Job> read_jobs(const CommandLine& line) {
   if (sections.empty()) {
     throw UsageError("no job file has a section that --section names");
   }
-  return build_jobs(sections, overrides_of(line));
+  std::vector<Job> jobs = build_jobs(sections, overrides_of(line));
+  std::erase_if(jobs, [&](const Job& job) {
+    return !line.engines.empty() && std::ranges::find(line.engines, engine_name(job.engine)) == line.engines.end();
+  });
+  if (jobs.empty()) {
+    throw UsageError("no job has an engine that --engine names");
+  }
+  return jobs;
 }
 
-void write_json(const std::string& path, const std::string& text) {
+void write_file(const std::string& path, const std::string& text) {
   std::FILE* file = std::fopen(path.c_str(), "w");
   const bool is_written = file != nullptr && std::fputs(text.c_str(), file) >= 0;
   const bool is_closed = file != nullptr && std::fclose(file) == 0;
@@ -132,13 +150,16 @@ int run_jobs(const CommandLine& line, const std::vector<Job>& jobs) {
     results.push_back(run_job(session, job, line.eta));
     fmt::print("\n{}", text_report(results.back()));
     std::fflush(stdout);
+    if (!line.hgrm_prefix.empty()) {
+      write_file(hgrm_path(line.hgrm_prefix, job.name), hgrm_text(results.back().latency));
+    }
     if (!results.back().error.empty()) {
       exit_code = kExitFailed;
     }
   }
   session.close();
   if (!line.json_path.empty()) {
-    write_json(line.json_path, json_report(results, machine));
+    write_file(line.json_path, json_report(results, machine));
   }
   return exit_code == kExitOk && g_interrupted ? kExitInterrupted : exit_code;
 }
@@ -148,12 +169,25 @@ int run(const CommandLine& line) {
     fmt::print("{}", key_help());
     return kExitOk;
   }
+  if (line.shows_engines) {
+    fmt::print("{}", engine_help());
+    return kExitOk;
+  }
   std::vector<Job> jobs;
   try {
     jobs = read_jobs(line);
+    if (!line.lists_jobs) {
+      require_engines(jobs);
+    }
   } catch (const UsageError& error) {
     fmt::print(stderr, "penstock-bench: {}\n", error.what());
     return kExitUsage;
+  }
+  if (line.lists_jobs) {
+    for (const Job& job : jobs) {
+      fmt::print("{}\t{}\t{}\n", job.name, engine_name(job.engine), op_name(job.op));
+    }
+    return kExitOk;
   }
   return line.only_parses ? kExitOk : run_jobs(line, jobs);
 }
@@ -163,7 +197,8 @@ int run(const CommandLine& line) {
 
 int main(int argument_count, char** arguments) {
   penstock::bench::CommandLine line;
-  CLI::App app("Measures Penstock with job files in the manner of fio; --cmdhelp lists their keys.", "penstock-bench");
+  CLI::App app("Measures Penstock and other engines with job files in the manner of fio; --cmdhelp lists their keys.",
+               "penstock-bench");
   try {
     penstock::bench::define_options(app, line);
     app.parse(argument_count, arguments);

@@ -8,6 +8,7 @@
 
 #include "penstock/session.h"
 #include "tools/penstock-bench/client.h"
+#include "tools/penstock-bench/key_choice.h"
 
 namespace penstock::bench {
 
@@ -20,24 +21,23 @@ class Reader {
         job_(run.load.job),
         counters_(run.load.counters[client]),
         result_(result),
-        random_(mix_bits(job_.seed + client + 0x5ead)),
+        choice_(job_, job_.keys, job_.seed + client + kReadStream),
         pacer_(pacer_of(job_, client)),
-        limit_(job_.ops == 0 ? kUnlimited
-                             : share_begin(job_.ops, client + 1, job_.clients) - share_begin(job_.ops, client, job_.clients)),
+        limit_(limit_of(job_, client)),
         key_(job_.key_size, '\0') {}
 
   void run() {
     pacer_.begin(run_.start_ns);
     std::uint64_t at_ns = now_ns();
     while (result_.issued < limit_ && !run_.should_stop(at_ns)) {
-      const auto number = static_cast<std::uint32_t>(random_.below(job_.keys));
+      const auto number = static_cast<std::uint32_t>(choice_.next());
       run_.load.dataset.fill_key(number, key_.data());
       if (!wait_until_due(run_, pacer_, [this](std::uint64_t duration_ns) { wait(duration_ns); })) {
         break;
       }
       at_ns = now_ns();
       const std::uint64_t start_ns = pacer_.take(at_ns, 1);
-      in_flight_.push_back({run_.load.database.get(run_.load.families.front(), key_), start_ns, number});
+      in_flight_.push_back({run_.load.database->get(run_.load.families.front(), key_), start_ns, number});
       ++result_.issued;
       if (in_flight_.size() >= job_.iodepth) {
         finish_oldest();
@@ -89,7 +89,7 @@ class Reader {
   const Job& job_;
   ClientCounters& counters_;
   ClientResult& result_;
-  base::Random random_;
+  KeyChoice choice_;
   Pacer pacer_;
   const std::uint64_t limit_;
   std::string key_;
@@ -104,10 +104,10 @@ class SessionReader {
         job_(run.load.job),
         counters_(run.load.counters[client]),
         result_(result),
-        session_(run.load.database, std::clamp(job_.iodepth / 2, 1U, 64U)),
-        random_(mix_bits(job_.seed + client + 0x5ead)),
+        session_(*run.load.database, std::clamp(job_.iodepth / 2, 1U, 64U)),
+        choice_(job_, job_.keys, job_.seed + client + kReadStream),
         pacer_(pacer_of(job_, client)),
-        limit_(job_.ops == 0 ? kUnlimited : job_.ops / job_.clients),
+        limit_(limit_of(job_, client)),
         key_(job_.key_size, '\0'),
         asked_(job_.iodepth) {
     for (std::uint32_t slot = 0; slot < job_.iodepth; ++slot) {
@@ -148,7 +148,7 @@ class SessionReader {
   void ask() {
     const std::uint32_t slot = free_.back();
     free_.pop_back();
-    const auto number = static_cast<std::uint32_t>(random_.below(job_.keys));
+    const auto number = static_cast<std::uint32_t>(choice_.next());
     run_.load.dataset.fill_key(number, key_.data());
     asked_[slot] = {.start_ns = pacer_.take(now_ns_, 1), .number = number};
     session_.get(run_.load.families.front(), key_, slot);
@@ -175,7 +175,7 @@ class SessionReader {
   ClientCounters& counters_;
   ClientResult& result_;
   Session session_;
-  base::Random random_;
+  KeyChoice choice_;
   Pacer pacer_;
   const std::uint64_t limit_;
   std::string key_;
@@ -192,16 +192,16 @@ class ShardReader {
         counters_(run.load.counters[client]),
         result_(result),
         family_(run.load.families.front()),
-        shard_(static_cast<ShardId>(client % run.load.database.shard_count())),
-        random_(mix_bits(run.load.job.seed + client + 0x5ead)),
+        shard_(static_cast<ShardId>(client % run.load.database->shard_count())),
         pacer_(pacer_of(run.load.job, client)),
-        limit_(run.load.job.ops == 0 ? kUnlimited : run.load.job.ops / run.load.job.clients),
+        limit_(limit_of(run.load.job, client)),
         key_(run.load.job.key_size, '\0'),
-        numbers_(run.numbers_of(shard_)) {}
+        numbers_(run.numbers_of(shard_)),
+        choice_(run.load.job, numbers_.size(), run.load.job.seed + client + kReadStream) {}
 
   void run() {
     pacer_.begin(run_.start_ns);
-    const Status status = run_.load.database.run_on(shard_, &ShardReader::read, this).get();
+    const Status status = run_.load.database->run_on(shard_, &ShardReader::read, this).get();
     if (!status.is_ok() && result_.error.empty()) {
       result_.error = "reading on the shard: " + status.to_string();
       run_.failed.store(true, std::memory_order_relaxed);
@@ -217,7 +217,7 @@ class ShardReader {
       std::uint32_t turn = 0;
       for (; turn < kReadsPerTurn && self->result_.issued < self->limit_ && self->pacer_.is_due(at_ns); ++turn) {
         const std::uint64_t start_ns = self->pacer_.take(at_ns, 1);
-        const std::uint32_t number = self->numbers_[self->random_.below(self->numbers_.size())];
+        const std::uint32_t number = self->numbers_[self->choice_.next()];
         self->run_.load.dataset.fill_key(number, self->key_.data());
         ++self->result_.issued;
         std::optional<Result<PinnedValue>> answer = shard.get_cached(self->family_, self->key_);
@@ -250,11 +250,11 @@ class ShardReader {
   ClientResult& result_;
   const Family family_;
   const ShardId shard_;
-  base::Random random_;
   Pacer pacer_;
   const std::uint64_t limit_;
   std::string key_;
   const std::vector<std::uint32_t>& numbers_;
+  KeyChoice choice_;  // Among numbers_.
 };
 
 }  // namespace

@@ -60,11 +60,12 @@ void fill_log(const Job& job, Eta eta, SharedMemory& shared) {
   SharedPage& page = shared.page();
   try {
     Session session;
-    Database& database = session.open(job);
+    session.open(job);
+    Database& database = session.database();
     const std::vector<Family> families = open_families(database, job);
     const Dataset dataset(job.key_size, job.value_size, job.seed);
     const Permutation permutation(static_cast<std::uint32_t>(job.keys), job.seed);
-    const LoadResult load = run_load({job, database, families, dataset, permutation, shared.counters()}, eta, 'W');
+    const LoadResult load = run_load({job, &database, families, dataset, permutation, shared.counters()}, eta, 'W');
     page.elapsed_ns = load.elapsed_ns;
     fmt::format_to_n(page.error, kErrorBytes - 1, "{}", load.error);
     page.is_done = true;
@@ -153,7 +154,7 @@ void run_recovery(Session& session, const Job& job, Eta eta, JobResult& result) 
     const std::vector<Family> families = open_families(database, job);
     const Dataset dataset(job.key_size, job.value_size, job.seed);
     const Permutation permutation(static_cast<std::uint32_t>(job.keys), job.seed);
-    result.verify = verify_load({job, database, families, dataset, permutation, shared.counters()}, issued, eta);
+    result.verify = verify_load({job, &database, families, dataset, permutation, shared.counters()}, issued, eta);
   }
 }
 

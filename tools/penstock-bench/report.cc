@@ -145,13 +145,32 @@ std::string engine_text(const JobResult& result) {
   return text;
 }
 
+std::string peer_text(const PeerOutcome& peer) {
+  std::string text =
+      fmt::format("  engine: {}; {}\n  durab : {}\n", peer.about.version, peer.about.options, peer.about.durability);
+  if (!peer.counters.empty()) {
+    text += "  says  : ";
+    for (const PeerCounter& counter : peer.counters) {
+      const bool is_bytes = counter.name.find("bytes") != std::string::npos;
+      text += fmt::format("{}{}={}", &counter == &peer.counters.front() ? "" : ", ", counter.name,
+                          is_bytes ? bytes_text(counter.value) : fmt::to_string(counter.value));
+    }
+    text += "\n";
+  }
+  return text;
+}
+
 std::string system_text(const JobResult& result) {
   const auto& [before, after] = result.process;
   const double elapsed = std::max(seconds(result.elapsed_ns), 1e-9);
   std::string text = fmt::format(
-      "  cpu   : usr={:.1f}%, sys={:.1f}%; /proc/self/io written={}, read={}\n",
+      "  cpu   : usr={:.1f}%, sys={:.1f}%; /proc/self/io written={}{}, read={}\n",
       100 * seconds(after.user_ns - before.user_ns) / elapsed, 100 * seconds(after.system_ns - before.system_ns) / elapsed,
-      bytes_text(after.written_bytes - before.written_bytes), bytes_text(after.read_bytes - before.read_bytes));
+      bytes_text(after.written_bytes - before.written_bytes),
+      op_reads(result.job.op) ? ""
+                              : fmt::format(" ({:.2f} for each byte given)",
+                                            ratio(after.written_bytes - before.written_bytes, result.user_bytes())),
+      bytes_text(after.read_bytes - before.read_bytes));
   const DiskCounters& disk = result.disk.after;
   const DiskCounters& earlier = result.disk.before;
   if (!disk.name.empty()) {
@@ -190,7 +209,8 @@ Json latency_json(const base::Histogram& latency) {
 }
 
 Json options_json(const Job& job) {
-  return {{"op", op_name(job.op)},
+  return {{"engine", engine_name(job.engine)},
+          {"op", op_name(job.op)},
           {"dir", job.directory},
           {"families", job.families},
           {"keys", job.keys},
@@ -201,6 +221,8 @@ Json options_json(const Job& job) {
           {"iodepth", job.iodepth},
           {"durability", durability_name(job.durability)},
           {"seed", job.seed},
+          {"key_dist", job.key_dist.text},
+          {"key_scatter", job.key_scatter},
           {"runtime_ns", job.runtime_ns},
           {"time_based", job.time_based},
           {"rate_ops", job.rate.ops_per_second},
@@ -245,6 +267,17 @@ Json metrics_json(const Span<Metrics>& span) {
   return json;
 }
 
+Json peer_json(const PeerOutcome& peer) {
+  Json counters = Json::object();
+  for (const PeerCounter& counter : peer.counters) {
+    counters[counter.name] = counter.value;
+  }
+  return {{"version", peer.about.version},
+          {"options", peer.about.options},
+          {"durability", peer.about.durability},
+          {"counters", counters}};
+}
+
 Json system_json(const JobResult& result) {
   const auto& [process_before, process_after] = result.process;
   const auto& [disk_before, disk_after] = result.disk;
@@ -273,9 +306,13 @@ Json job_json(const JobResult& result) {
                {"ops_per_second", per_second(result.operations, result.elapsed_ns)},
                {"commits_per_second", per_second(result.commits, result.elapsed_ns)},
                {call_name(result) + "_lat_ns", latency_json(result.latency)},
-               {"engine", metrics_json(result.metrics)},
-               {"system", system_json(result)},
-               {"env", {{"reactors", result.reactors}, {"shards", result.shards}, {"io_backend", result.io_backend}}}};
+               {"system", system_json(result)}};
+  if (result.peer.has_value()) {
+    json["peer"] = peer_json(*result.peer);
+  } else {
+    json["engine"] = metrics_json(result.metrics);
+    json["env"] = {{"reactors", result.reactors}, {"shards", result.shards}, {"io_backend", result.io_backend}};
+  }
   if (result.job.rate.ops_per_second > 0) {
     json["rate"] = {{"wanted_ops_per_second", result.job.rate.ops_per_second},
                     {"reached_ops_per_second", reached_ops(result)},
@@ -306,11 +343,11 @@ Json job_json(const JobResult& result) {
 std::string text_report(const JobResult& result) {
   const Job& job = result.job;
   const auto started = static_cast<std::time_t>(result.started_unix);
-  std::string text =
-      fmt::format("{}: (op={}, clients={}, iodepth={}, batch={}): err= {}{}: seed={}: durability={}: {:%a %b %e %H:%M:%S %Y}\n",
-                  job.name, op_name(job.op), job.clients, job.iodepth, job.batch, result.error.empty() ? 0 : 1,
-                  result.error.empty() ? "" : " (" + result.error + ")", job.seed, durability_name(job.durability),
-                  fmt::localtime(started));
+  std::string text = fmt::format(
+      "{}: (engine={}, op={}, clients={}, iodepth={}, batch={}): err= {}{}: seed={}: durability={}: {:%a %b %e %H:%M:%S %Y}\n",
+      job.name, engine_name(job.engine), op_name(job.op), job.clients, job.iodepth, job.batch, result.error.empty() ? 0 : 1,
+      result.error.empty() ? "" : " (" + result.error + ")", job.seed, durability_name(job.durability),
+      fmt::localtime(started));
   if (result.loaded_keys > 0) {
     text += fmt::format("  loaded: {} keys in {:.1f} s beforehand\n", result.loaded_keys, seconds(result.load_ns));
   }
@@ -322,13 +359,16 @@ std::string text_report(const JobResult& result) {
     text += latency_text(result.latency, call_name(result));
   }
   if (!result.recovery.has_value() && result.elapsed_ns > 0) {
-    text += engine_text(result) + system_text(result);
+    text += (result.peer.has_value() ? peer_text(*result.peer) : engine_text(result)) + system_text(result);
   }
   if (result.recovery.has_value()) {
     text += recovery_text(*result.recovery);
   }
   if (result.verify.has_value()) {
     text += verify_text(*result.verify);
+  }
+  if (result.peer.has_value()) {
+    text += fmt::format("  env   : directory={}\n", bytes_text(std::uint64_t{result.directory_bytes}));
   }
   if (result.reactors > 0) {
     text += fmt::format("  env   : reactors={}, shards={}, directory={}, io={}\n", result.reactors, result.shards,

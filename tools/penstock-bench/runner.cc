@@ -15,59 +15,71 @@
 namespace penstock::bench {
 namespace {
 
-constexpr const char* kInfoFamily = "bench-info";
-constexpr const char* kInfoKey = "data";
-
 // What was filled in: a job that reads or overwrites uses it if it is what the job would make.
 std::string data_description(const Job& job) {
   return fmt::format("keys={} key_size={} value_size={} seed={}", job.keys, job.key_size, job.value_size, job.seed);
 }
 
-void note_data(Database& database, const Job& job) {
-  const Family family = require(database.open_or_create_family(kInfoFamily).get(), "opening family bench-info");
-  require(database.put(family, kInfoKey, data_description(job)).get(), "noting what was filled in");
+bool has_data(Session& session, const Job& job) {
+  const std::string found = session.noted_data();
+  if (!found.empty() && found != data_description(job)) {
+    throw JobError(fmt::format("{} holds other data ({}): give another dir, or fresh=1", session.path(job), found));
+  }
+  return !found.empty();
 }
 
-bool has_data(Database& database, const Job& job) {
-  const Family family = require(database.open_or_create_family(kInfoFamily).get(), "opening family bench-info");
-  const Result<std::string> found = database.get(family, kInfoKey).get();
-  if (!found.has_value()) {
-    require(found.error().is(Code::kNotFound) ? Status() : found.error(), "looking for data");
-    return false;
-  }
-  if (*found != data_description(job)) {
-    throw JobError(fmt::format("{} holds other data ({}): give another dir, or fresh=1", job.directory, *found));
-  }
-  return true;
+std::vector<Family> families_of(Session& session, const Job& job) {
+  return session.peer() != nullptr ? std::vector<Family>() : open_families(session.database(), job);
 }
 
-// Fills a database for a job that needs data: fast, and flushed at the end.
-void load_data(Database& database, const Job& job, Eta eta, JobResult& result) {
-  if (has_data(database, job)) {
-    return;
-  }
+Load load_of(Session& session, const Job& job, const std::vector<Family>& families, const Dataset& dataset,
+             const Permutation& permutation, ClientCounters* counters) {
+  Database* database = session.peer() != nullptr ? nullptr : &session.database();
+  return {job, database, families, dataset, permutation, counters, session.peer()};
+}
+
+// How a job's data is made if it is not there: fast. Peers get it in the order of the keys, which suits all of them best, from
+// one client, as some write for one at a time.
+Job loading_job(const Job& job) {
+  constexpr std::uint32_t kBatch = 1000;
   Job fill = job;
   fill.name += ": loading";
-  fill.op = Op::kFillRandom;
   fill.clients = 2;
   fill.iodepth = 8;
-  fill.batch = 1000;
-  fill.on_shard = fill.session = false;
+  fill.op = Op::kFillRandom;
+  fill.batch = kBatch;
+  fill.on_shard = fill.session = fill.fresh = fill.reopen = false;
   fill.ops = fill.runtime_ns = 0;
   fill.time_based = false;
   fill.rate = {};
   fill.durability = Durability::kWritten;
+  if (job.engine != Engine::kPenstock) {
+    fill.op = Op::kBatchPut;
+    fill.clients = fill.iodepth = 1;
+    fill.commits = (job.keys + kBatch - 1) / kBatch;
+    fill.ops = job.keys;
+  }
+  return fill;
+}
+
+// Fills a database for a job that needs data: fast, and flushed at the end.
+void load_data(Session& session, const Job& job, Eta eta, JobResult& result) {
+  if (has_data(session, job)) {
+    return;
+  }
+  const Job fill = loading_job(job);
   const std::uint64_t start_ns = now_ns();
-  const std::vector<Family> families = open_families(database, fill);
+  session.open(fill);  // A peer's durability belongs to its options: it is opened anew.
+  const std::vector<Family> families = families_of(session, fill);
   const Dataset dataset(fill.key_size, fill.value_size, fill.seed);
   const Permutation permutation(static_cast<std::uint32_t>(fill.keys), fill.seed);
   const auto counters = std::make_unique<ClientCounters[]>(fill.clients);
-  const LoadResult load = run_load({fill, database, families, dataset, permutation, counters.get()}, eta, 'L');
+  const LoadResult load = run_load(load_of(session, fill, families, dataset, permutation, counters.get()), eta, 'L');
   if (!load.error.empty() || g_interrupted) {
     throw JobError("loading the data: " + (load.error.empty() ? "interrupted" : load.error));
   }
-  require(database.flush().get(), "flushing the data");
-  note_data(database, fill);
+  session.settle();
+  session.note_data(data_description(fill));
   result.loaded_keys = fill.keys;
   result.load_ns = now_ns() - start_ns;
 }
@@ -75,31 +87,48 @@ void load_data(Database& database, const Job& job, Eta eta, JobResult& result) {
 class Measurement {
  public:
   Measurement(Session& session, const Job& job, JobResult& result) : session_(session), job_(job), result_(result) {
-    result_.metrics.before = session_.database().metrics().get().value();
+    if (session_.peer() != nullptr) {
+      counters_before_ = session_.peer()->counters();
+    } else {
+      result_.metrics.before = session_.database().metrics().get().value();
+    }
     result_.disk.before = read_disk_counters(job.directory);
     result_.process.before = read_process_counters();
   }
   void finish() {
     result_.process.after = read_process_counters();
     result_.disk.after = read_disk_counters(job_.directory);
+    result_.directory_bytes = directory_bytes(session_.path(job_));
+    if (session_.peer() != nullptr) {
+      finish_peer(*session_.peer());
+      return;
+    }
     result_.metrics.after = session_.database().metrics().get().value();
-    result_.directory_bytes = directory_bytes(job_.directory);
     result_.reactors = session_.runtime().reactors();
     result_.shards = session_.database().shard_count();
     result_.io_backend = session_.runtime().io_backend();
   }
 
  private:
+  void finish_peer(const Peer& peer) {
+    std::vector<PeerCounter> counters = peer.counters();
+    for (std::size_t at = 0; at < counters.size(); ++at) {
+      counters[at].value -= counters_before_[at].value;
+    }
+    result_.peer = PeerOutcome{.about = peer.about(), .counters = std::move(counters)};
+  }
+
   Session& session_;
   const Job& job_;
   JobResult& result_;
+  std::vector<PeerCounter> counters_before_;
 };
 
-void settle(Database& database, const Job& job, Eta eta, JobResult& result) {
+void settle(Session& session, const Job& job, Eta eta, JobResult& result) {
   const std::uint64_t start_ns = now_ns();
   const Progress progress(job.name, 'F', eta,
                           [&] { return ProgressSample{.operations = result.operations, .commits = result.commits}; });
-  require(database.flush().get(), "flush");
+  session.settle();
   result.settle_ns = now_ns() - start_ns;
   result.elapsed_ns += result.settle_ns;
 }
@@ -116,27 +145,27 @@ void add_up(const Load& load, const LoadResult& loaded, JobResult& result) {
 }
 
 void run_measured(Session& session, const Job& job, Eta eta, JobResult& result) {
-  Database& database = session.open(job);
+  session.open(job);
   if (!op_fills(job.op)) {
-    load_data(database, job, eta, result);
-    if (job.reopen && result.loaded_keys > 0) {
-      session.reopen_ns(job);  // Loading has warmed the cache.
+    load_data(session, job, eta, result);
+    if (result.loaded_keys > 0 && (job.reopen || session.peer() != nullptr)) {
+      session.reopen_ns(job);  // Loading has warmed the cache, and was done with options of its own.
     }
   }
-  std::vector<Family> families = open_families(session.database(), job);
+  const std::vector<Family> families = families_of(session, job);
   const Dataset dataset(job.key_size, job.value_size, job.seed);
   const Permutation permutation(static_cast<std::uint32_t>(job.keys), job.seed);
   const auto counters = std::make_unique<ClientCounters[]>(job.clients);
-  const Load load{job, session.database(), families, dataset, permutation, counters.get()};
+  const Load load = load_of(session, job, families, dataset, permutation, counters.get());
   Measurement measurement(session, job, result);
   const LoadResult loaded = run_load(load, eta, op_reads(job.op) ? 'R' : 'W');
   add_up(load, loaded, result);
   if (job.settled && result.error.empty()) {
-    settle(session.database(), job, eta, result);
+    settle(session, job, eta, result);
   }
   measurement.finish();
   if (job.op == Op::kFillRandom && !job.time_based && result.error.empty() && result.operations == job.keys) {
-    note_data(session.database(), job);
+    session.note_data(data_description(job));
   }
   if (job.verify && !op_reads(job.op)) {
     session.reopen_ns(job);
@@ -144,8 +173,8 @@ void run_measured(Session& session, const Job& job, Eta eta, JobResult& result) 
     for (const auto& client : loaded.clients) {
       issued.push_back(client->issued);
     }
-    families = open_families(session.database(), job);
-    result.verify = verify_load(load, issued, eta);
+    const std::vector<Family> reopened = families_of(session, job);
+    result.verify = verify_load(load_of(session, job, reopened, dataset, permutation, counters.get()), issued, eta);
   }
 }
 

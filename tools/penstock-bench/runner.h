@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/histogram.h"
 #include "penstock/metrics.h"
@@ -30,6 +31,12 @@ struct RecoveryOutcome {
   std::uint64_t open_ns = 0;  ///< The whole of Database::open, lock and recovery.
 };
 
+/// What a peer says of itself, and its counters over the measured part.
+struct PeerOutcome {
+  PeerAbout about;
+  std::vector<PeerCounter> counters;
+};
+
 struct JobResult {
   Job job;
   std::string error;  ///< Empty: the job did what it should.
@@ -51,6 +58,7 @@ struct JobResult {
   std::string io_backend;
   std::optional<VerifyOutcome> verify;
   std::optional<RecoveryOutcome> recovery;
+  std::optional<PeerOutcome> peer;  ///< Of every engine but Penstock.
 
   std::uint64_t user_bytes() const noexcept { return operations * job.value_bytes_per_op(); }
 };

@@ -5,12 +5,11 @@
 #include <utility>
 
 #include "tools/penstock-bench/client.h"
+#include "tools/penstock-bench/key_choice.h"
 
 namespace penstock::bench {
 
 namespace {
-
-std::uint64_t limit_of(const Job& job) { return job.ops == 0 ? kUnlimited : job.ops / job.clients; }
 
 /// What both kinds of scanners know of rows.
 class Checker {
@@ -47,14 +46,15 @@ class Scanner {
         counters_(run.load.counters[client]),
         result_(result),
         checker_(run, result),
-        random_(mix_bits(job_.seed + client + 0x5ca7)),
+        choice_(job_, job_.keys, job_.seed + client + kScanStream),
         pacer_(pacer_of(job_, client)),
+        limit_(limit_of(job_, client)),
         key_(job_.key_size, '\0') {}
 
   void run() {
     pacer_.begin(run_.start_ns);
     std::uint64_t at_ns = now_ns();
-    while (result_.issued < limit_of(job_) && !run_.should_stop(at_ns)) {
+    while (result_.issued < limit_ && !run_.should_stop(at_ns)) {
       if (!pacer_.is_due(at_ns)) {
         if (!wait_until_due(run_, pacer_, sleep_ns)) {
           break;
@@ -62,10 +62,10 @@ class Scanner {
         at_ns = now_ns();
       }
       const std::uint64_t start_ns = pacer_.take(at_ns, 1);
-      run_.load.dataset.fill_key(static_cast<std::uint32_t>(random_.below(job_.keys)), key_.data());
+      run_.load.dataset.fill_key(static_cast<std::uint32_t>(choice_.next()), key_.data());
       ++result_.issued;
       const Result<ScanResult> rows =
-          run_.load.database.scan(run_.load.families.front(), {.from = key_, .to = {}, .rows_max = job_.scan_rows}).get();
+          run_.load.database->scan(run_.load.families.front(), {.from = key_, .to = {}, .rows_max = job_.scan_rows}).get();
       if (!rows.has_value()) {
         checker_.fail("scan: " + rows.error().to_string());
         return;
@@ -79,7 +79,7 @@ class Scanner {
       result_.latency.record(at_ns - start_ns);
       add(counters_.operations, 1);
     }
-    result_.behind_ns = result_.issued < limit_of(job_) ? pacer_.behind_ns(at_ns) : 0;
+    result_.behind_ns = result_.issued < limit_ ? pacer_.behind_ns(at_ns) : 0;
   }
 
  private:
@@ -88,8 +88,9 @@ class Scanner {
   ClientCounters& counters_;
   ClientResult& result_;
   Checker checker_;
-  base::Random random_;
+  KeyChoice choice_;
   Pacer pacer_;
+  const std::uint64_t limit_;
   std::string key_;
 };
 
@@ -101,15 +102,16 @@ class ShardScanner {
         counters_(run.load.counters[client]),
         result_(result),
         checker_(run, result),
-        shard_(static_cast<ShardId>(client % run.load.database.shard_count())),
-        random_(mix_bits(run.load.job.seed + client + 0x5ca7)),
+        shard_(static_cast<ShardId>(client % run.load.database->shard_count())),
         pacer_(pacer_of(run.load.job, client)),
+        limit_(limit_of(run.load.job, client)),
         key_(run.load.job.key_size, '\0'),
-        numbers_(run.numbers_of(shard_)) {}
+        numbers_(run.numbers_of(shard_)),
+        choice_(run.load.job, numbers_.size(), run.load.job.seed + client + kScanStream) {}
 
   void run() {
     pacer_.begin(run_.start_ns);
-    const Status status = run_.load.database.run_on(shard_, &ShardScanner::scan, this).get();
+    const Status status = run_.load.database->run_on(shard_, &ShardScanner::scan, this).get();
     if (!status.is_ok()) {
       checker_.fail("scanning on the shard: " + status.to_string());
     }
@@ -119,7 +121,7 @@ class ShardScanner {
   static Task<Status> scan(Shard& shard, ShardScanner* self) {
     const Job& job = self->run_.load.job;
     std::uint64_t at_ns = now_ns();
-    while (self->result_.issued < limit_of(job) && !self->run_.should_stop(at_ns)) {
+    while (self->result_.issued < self->limit_ && !self->run_.should_stop(at_ns)) {
       if (!self->pacer_.is_due(at_ns)) {
         const bool is_due = co_await sleep_until_due(self->run_, self->pacer_);
         if (!is_due) {
@@ -128,7 +130,7 @@ class ShardScanner {
         at_ns = now_ns();
       }
       const std::uint64_t start_ns = self->pacer_.take(at_ns, 1);
-      self->run_.load.dataset.fill_key(self->numbers_[self->random_.below(self->numbers_.size())], self->key_.data());
+      self->run_.load.dataset.fill_key(self->numbers_[self->choice_.next()], self->key_.data());
       ++self->result_.issued;
       Result<RowCursor> cursor = shard.rows(self->run_.load.families.front());
       if (!cursor.has_value()) {
@@ -155,7 +157,7 @@ class ShardScanner {
       co_await shard.yield();
       at_ns = self->pacer_.is_paced() ? now_ns() : at_ns;
     }
-    self->result_.behind_ns = self->result_.issued < limit_of(job) ? self->pacer_.behind_ns(at_ns) : 0;
+    self->result_.behind_ns = self->result_.issued < self->limit_ ? self->pacer_.behind_ns(at_ns) : 0;
     co_return Status();
   }
 
@@ -164,10 +166,11 @@ class ShardScanner {
   ClientResult& result_;
   Checker checker_;
   const ShardId shard_;
-  base::Random random_;
   Pacer pacer_;
+  const std::uint64_t limit_;
   std::string key_;
   const std::vector<std::uint32_t>& numbers_;
+  KeyChoice choice_;  // Among numbers_.
 };
 
 }  // namespace

@@ -1,7 +1,10 @@
 #include "tools/penstock-bench/session.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "tools/penstock-bench/directory.h"
@@ -11,8 +14,34 @@
 namespace penstock::bench {
 namespace {
 
-// Two jobs with the same text may share an open database.
+constexpr const char* kInfoFamily = "bench-info";
+constexpr const char* kInfoKey = "data";
+
+// As Penstock's own default: a quarter of what there is.
+std::uint64_t memory_of(const Job& job) {
+  const auto pages = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES));
+  const auto page_bytes = static_cast<std::uint64_t>(::sysconf(_SC_PAGE_SIZE));
+  return job.runtime.memory_limit > 0 ? job.runtime.memory_limit : pages * page_bytes / 4;
+}
+
+PeerSettings settings_of(const Job& job) {
+  constexpr std::uint64_t kHundred = 100;
+  constexpr std::uint32_t kClientsMin = 256;  // So that jobs with few clients and many share a store.
+  return {.directory = {},
+          .families = job.families,
+          .clients = std::bit_ceil(std::max(job.clients, kClientsMin)),
+          .memtable_bytes = memory_of(job) * job.database.memtable_percent / kHundred,
+          .cache_bytes = memory_of(job) * job.database.cache_percent / kHundred,
+          .durability = job.durability};
+}
+
+// Two jobs with the same text may share an open store.
 std::string options_text(const Job& job) {
+  if (job.engine != Engine::kPenstock) {
+    const PeerSettings settings = settings_of(job);
+    return fmt::format("{} {} {} {} {} {} {}", engine_name(job.engine), job.directory, settings.families, settings.clients,
+                       settings.memtable_bytes, settings.cache_bytes, durability_name(settings.durability));
+  }
   const RuntimeOptions& runtime = job.runtime;
   const DatabaseOptions& database = job.database;
   return fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {}", job.directory, runtime.reactors, runtime.memory_limit,
@@ -21,27 +50,36 @@ std::string options_text(const Job& job) {
                      database.memtable_percent, database.cache_percent, database.borrowed_reads);
 }
 
+Family info_family(Database& database) {
+  return require(database.open_or_create_family(kInfoFamily).get(), "opening family bench-info");
+}
+
 }  // namespace
 
 Session::~Session() {
   if (database_.has_value()) {
     database_->close().ignore("a job failed already; its error is the one to report");
   }
+  peer_.reset();  // Before its folder is given back.
 }
 
-Database& Session::open(const Job& job) {
+void Session::open(const Job& job) {
   const std::string options = options_text(job);
   if (job.fresh) {
     close();
-    remove_database(job.directory);
+    if (job.engine == Engine::kPenstock) {
+      remove_database(job.directory);
+    } else {
+      const std::string engine = engine_name(job.engine);
+      PeerDirectory(peer_path(job.directory, engine), engine).clear();
+    }
   } else if (options_ != options || job.reopen) {
     close();
   }
-  if (!database_.has_value()) {
+  if (!database_.has_value() && peer_ == nullptr) {
     start(job);
     options_ = options;
   }
-  return *database_;
 }
 
 std::uint64_t Session::reopen_ns(const Job& job) {
@@ -53,6 +91,11 @@ std::uint64_t Session::reopen_ns(const Job& job) {
 
 void Session::close() {
   options_.clear();
+  if (peer_ != nullptr) {
+    const std::unique_ptr<Peer> peer = std::move(peer_);
+    peer->close();
+  }
+  peer_directory_.reset();
   if (std::optional<Database> database = std::exchange(database_, std::nullopt); database.has_value()) {
     const Status status = database->close();
     database.reset();
@@ -63,10 +106,53 @@ void Session::close() {
 }
 
 std::uint64_t Session::start(const Job& job) {
+  if (job.engine != Engine::kPenstock) {
+    return start_peer(job);
+  }
   runtime_ = require(Runtime::start(job.runtime), "starting the engine");
   const std::uint64_t start_ns = now_ns();
   database_ = require(Database::open(*runtime_, job.directory, job.database), "opening " + job.directory);
   return now_ns() - start_ns;
 }
+
+std::uint64_t Session::start_peer(const Job& job) {
+  const std::string engine = engine_name(job.engine);
+  peer_directory_ = std::make_unique<PeerDirectory>(peer_path(job.directory, engine), engine);
+  PeerSettings settings = settings_of(job);
+  settings.directory = peer_directory_->path();
+  const std::uint64_t start_ns = now_ns();
+  peer_ = open_peer(job.engine, settings);
+  return now_ns() - start_ns;
+}
+
+void Session::settle() {
+  if (peer_ != nullptr) {
+    peer_->settle();
+  } else {
+    require(database_->flush().get(), "flush");
+  }
+}
+
+std::string Session::noted_data() {
+  if (peer_ != nullptr) {
+    return peer_directory_->noted_data();
+  }
+  const Result<std::string> found = database_->get(info_family(*database_), kInfoKey).get();
+  if (!found.has_value()) {
+    require(found.error().is(Code::kNotFound) ? Status() : found.error(), "looking for data");
+    return {};
+  }
+  return *found;
+}
+
+void Session::note_data(const std::string& text) {
+  if (peer_ != nullptr) {
+    peer_directory_->note_data(text);
+  } else {
+    require(database_->put(info_family(*database_), kInfoKey, text).get(), "noting what was filled in");
+  }
+}
+
+std::string Session::path(const Job& job) const { return peer_directory_ != nullptr ? peer_directory_->path() : job.directory; }
 
 }  // namespace penstock::bench

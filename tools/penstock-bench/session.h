@@ -1,15 +1,19 @@
-// Session: the runtime and database that jobs run on. Jobs of one directory with the same engine options share an open
-// database, as sections of a job file expect, unless a job asks for fresh data or a reopening.
+// Session: the store that jobs run on: Penstock's runtime and database, or a peer's. Jobs of one directory with the same engine
+// and the same options of it share an open store, as sections of a job file expect, unless a job asks for fresh data or a
+// reopening. One store is open at a time: engines do not share the machine's memory.
 //
 // Thread: the main one. Errors: JobError.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "penstock/db.h"
 #include "tools/penstock-bench/job.h"
+#include "tools/penstock-bench/peer.h"
+#include "tools/penstock-bench/peer_directory.h"
 
 namespace penstock::bench {
 
@@ -20,21 +24,35 @@ class Session {
   Session& operator=(const Session&) = delete;
   ~Session();
 
-  /// The database of `job`, open.
-  Database& open(const Job& job);
-  /// Closes it and opens it again; the time Database::open took.
+  /// The store of `job` is open then.
+  void open(const Job& job);
+  /// Closes it and opens it again; the time that opening took.
   std::uint64_t reopen_ns(const Job& job);
   void close();
 
+  /// Of engine=penstock.
   Database& database() { return *database_; }
   const Runtime& runtime() const { return *runtime_; }
+  /// Of the others; nullptr: the store is Penstock's.
+  Peer* peer() { return peer_.get(); }
+
+  /// Everything in files for good, and no background work due.
+  void settle();
+  /// What note_data() noted, in the store or beside it; empty: nothing.
+  std::string noted_data();
+  void note_data(const std::string& text);
+  /// Of the open store.
+  std::string path(const Job& job) const;
 
  private:
   std::uint64_t start(const Job& job);
+  std::uint64_t start_peer(const Job& job);
 
-  std::string options_;  // Of the open database, as text; empty: none is open.
+  std::string options_;  // Of the open store, as text; empty: none is open.
   std::optional<Runtime> runtime_;
   std::optional<Database> database_;
+  std::unique_ptr<PeerDirectory> peer_directory_;
+  std::unique_ptr<Peer> peer_;
 };
 
 }  // namespace penstock::bench

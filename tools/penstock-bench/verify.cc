@@ -26,11 +26,18 @@ struct Expected {
 class Checker {
  public:
   Checker(const Load& load, std::atomic<std::uint64_t>& checked)
-      : load_(load), checked_(checked), key_(load.job.key_size, '\0') {}
+      : load_(load),
+        checked_(checked),
+        key_(load.job.key_size, '\0'),
+        peer_(load.peer == nullptr ? nullptr : load.peer->client()) {}
 
   void expect(const Expected& expected) {
     load_.dataset.fill_key(expected.key.number, key_.data());
-    in_flight_.push_back({load_.database.get(load_.families[expected.key.family], key_), expected});
+    if (peer_ != nullptr) {
+      judge(expected, peer_->get(expected.key.family, key_));
+      return;
+    }
+    in_flight_.push_back({load_.database->get(load_.families[expected.key.family], key_), expected});
     if (in_flight_.size() >= kGetsInFlight) {
       finish_oldest();
     }
@@ -52,13 +59,21 @@ class Checker {
     Call call = std::move(in_flight_.front());
     in_flight_.pop_front();
     const Result<std::string> value = call.future.get();
-    const Expected& expected = call.expected;
+    if (value.has_value()) {
+      judge(call.expected, *value);
+    } else if (value.error().is(Code::kNotFound)) {
+      judge(call.expected, std::nullopt);
+    } else {
+      ++outcome_.keys;
+      note(call.expected, value.error().to_string(), outcome_.wrong);
+    }
+  }
+
+  void judge(const Expected& expected, std::optional<std::string_view> value) {
     ++outcome_.keys;
     checked_.fetch_add(1, std::memory_order_relaxed);
     if (!value.has_value()) {
-      if (!value.error().is(Code::kNotFound)) {
-        note(expected, value.error().to_string(), outcome_.wrong);
-      } else if (!expected.may_be_missing) {
+      if (!expected.may_be_missing) {
         note(expected, "it is missing", outcome_.missing);
       }
       return;
@@ -75,7 +90,7 @@ class Checker {
     ++counter;
     if (outcome_.first_problem.empty()) {
       outcome_.first_problem =
-          fmt::format("family {} key {}, version {} to {} expected: {}", load_.families[expected.key.family].name(),
+          fmt::format("family {} key {}, version {} to {} expected: {}", family_name(load_.job, expected.key.family),
                       expected.key.number, expected.key.version, expected.newest, what);
     }
   }
@@ -83,6 +98,7 @@ class Checker {
   const Load& load_;
   std::atomic<std::uint64_t>& checked_;
   std::string key_;
+  std::unique_ptr<PeerClient> peer_;
   std::deque<Call> in_flight_;
   VerifyOutcome outcome_;
 };
@@ -192,7 +208,9 @@ VerifyOutcome verify_load(const Load& load, const std::vector<std::uint64_t>& is
       sum.first_problem = outcome.first_problem;
     }
   }
-  check_pages(load.database, sum);
+  if (load.database != nullptr) {
+    check_pages(*load.database, sum);
+  }
   if (sum.is_ok() && g_interrupted) {
     sum.first_problem = "interrupted before every key was checked";
   }

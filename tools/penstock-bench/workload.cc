@@ -19,6 +19,9 @@ namespace {
 using Client = void (*)(Run& run, std::uint32_t client, ClientResult& result);
 
 Client client_of(const Job& job) {
+  if (job.engine != Engine::kPenstock) {
+    return job.op == Op::kScan ? scan_from_peer : op_reads(job.op) ? read_from_peer : write_to_peer;
+  }
   if (job.op == Op::kScan) {
     return job.on_shard ? scan_on_shard : scan_from_thread;
   }
@@ -75,12 +78,7 @@ std::uint64_t total_steps(const Load& load) {
 }  // namespace
 
 Plan::Plan(const Job& job, const Permutation& permutation, std::uint32_t client)
-    : permutation_(&permutation),
-      op_(job.op),
-      client_(client),
-      clients_(job.clients),
-      family_(client % job.families),
-      random_(mix_bits(job.seed * 0x9e3779b97f4a7c15ULL + client)) {
+    : permutation_(&permutation), op_(job.op), client_(client), clients_(job.clients), family_(client % job.families) {
   if (op_ == Op::kBatchPut || op_ == Op::kRecovery) {
     place_count_ = job.commits * job.batch;
     first_ = client / job.families * place_count_;
@@ -89,6 +87,7 @@ Plan::Plan(const Job& job, const Permutation& permutation, std::uint32_t client)
     place_count_ = share_begin(job.keys, client + 1, clients_) - first_;
   } else {
     key_count_ = (job.keys - client + clients_ - 1) / clients_;  // Numbers client, client + clients, ... below keys.
+    choice_.emplace(job, key_count_, job.seed * 0x9e3779b97f4a7c15ULL + client);
   }
   step_count_ = key_count_ > 0 || job.time_based ? kUnlimited : place_count_;
   if (job.ops > 0) {
@@ -98,7 +97,7 @@ Plan::Plan(const Job& job, const Permutation& permutation, std::uint32_t client)
 
 Step Plan::next() noexcept {
   if (key_count_ > 0) {
-    const auto number = static_cast<std::uint32_t>(client_ + random_.below(key_count_) * clients_);
+    const auto number = static_cast<std::uint32_t>(client_ + choice_->next() * clients_);
     return {.family = 0, .number = number, .version = ++version_};
   }
   if (place_ == place_count_) {

@@ -22,6 +22,8 @@
 #include "penstock/db.h"
 #include "tools/penstock-bench/dataset.h"
 #include "tools/penstock-bench/job.h"
+#include "tools/penstock-bench/key_choice.h"
+#include "tools/penstock-bench/peer.h"
 #include "tools/penstock-bench/progress.h"
 
 namespace penstock::bench {
@@ -53,10 +55,10 @@ class Plan {
   std::uint64_t first_ = 0;        // Plans that fill: first place,
   std::uint64_t place_count_ = 0;  // how many,
   std::uint64_t place_ = 0;        // and the next one.
-  std::uint64_t key_count_ = 0;    // Random plans: keys of this client.
+  std::uint64_t key_count_ = 0;    // Random plans: keys of this client, chosen among by choice_.
   std::uint64_t step_count_ = 0;
   std::uint32_t version_ = 0;
-  base::Random random_;
+  std::optional<KeyChoice> choice_;
 };
 
 /// Counters of one client. Written by it alone; read by the progress line and, after a kill, by another process.
@@ -76,11 +78,12 @@ struct ClientResult {
 /// What a job is run with; all of it outlives the run.
 struct Load {
   const Job& job;
-  Database& database;
+  Database* database;  ///< Of engine=penstock, with its families.
   const std::vector<Family>& families;
   const Dataset& dataset;
   const Permutation& permutation;
   ClientCounters* counters;  ///< job.clients of them.
+  Peer* peer = nullptr;      ///< Of the other engines.
 };
 
 struct LoadResult {

@@ -73,8 +73,8 @@ class Writer {
   Future<CommitResult> send(Batch batch) {
     const CommitOptions options{.durability = job_.durability};
     const bool is_one_shard = batch.shard_count() <= 1;
-    return is_one_shard ? run_.load.database.commit(std::move(batch), options)
-                        : run_.load.database.write_each(std::move(batch), options);
+    return is_one_shard ? run_.load.database->commit(std::move(batch), options)
+                        : run_.load.database->write_each(std::move(batch), options);
   }
 
   void wait(std::uint64_t duration_ns) {
@@ -132,7 +132,7 @@ class ShardWriter {
   void run() {
     pacer_.begin(run_.start_ns);
     const ShardId shard = run_.load.families.front().shard_of(key_);  // Pinned: the same for every key.
-    const Status status = run_.load.database.run_on(shard, &ShardWriter::write, this).get();
+    const Status status = run_.load.database->run_on(shard, &ShardWriter::write, this).get();
     if (!status.is_ok()) {
       result_.error = "commit on the shard: " + status.to_string();
       run_.failed.store(true, std::memory_order_relaxed);
