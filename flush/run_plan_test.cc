@@ -31,7 +31,7 @@ TEST(PlanMerge, GathersMoreWhereAFewMemtablesAreEnough) {
   shape.base_entries = 1'000'000;
   shape.leaves_per_entry = 0.12;
   EXPECT_EQ(plan_merge(shape).slice_entries, 14'706U);  // 20 for each of some 37,000 leaves stay.
-  shape.entries = 25'000;                              // 8 runs of as much hold 5 for each leaf: at least 6 stay.
+  shape.entries = 25'000;                               // 8 runs of as much hold 5 for each leaf: at least 6 stay.
   shape.base_entries = 1'000'000;
   EXPECT_EQ(plan_merge(shape).slice_entries, 50'000U);
 }
