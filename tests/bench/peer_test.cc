@@ -115,6 +115,14 @@ TEST_P(PeerTest, EveryDurabilityKeepsItsDataOverAnOrderlyClose) {
   EXPECT_NE(results[1].peer->about.durability, results[2].peer->about.durability);
 }
 
+// Its data would lie among the rows of the other.
+TEST_P(PeerTest, DataIsLoadedIntoAnEmptyStoreWhereAnotherJobLeftRows) {
+  const auto results = run("[other]\nop=batch_put\nfamilies=2\nbatch=100\ncommits=5\n[scan]\nop=scan\nops=50\n");
+  ASSERT_EQ(results.size(), 2U);
+  EXPECT_EQ(results[1].error, "");
+  EXPECT_EQ(results[1].loaded_keys, 500U);
+}
+
 TEST_P(PeerTest, AJobThatReadsLoadsItsDataFirstAndChecksWhatItReads) {
   EXPECT_EQ(run("[read]\nop=readrandom\nops=50\n")[0].loaded_keys, 500U);
   EXPECT_EQ(run("[read]\nop=readrandom\nops=50\n")[0].loaded_keys, 0U);

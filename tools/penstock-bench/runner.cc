@@ -62,12 +62,13 @@ Job loading_job(const Job& job) {
   return fill;
 }
 
-// Fills a database for a job that needs data: fast, and flushed at the end.
+// Fills a store for a job that needs data: fast, and flushed at the end.
 void load_data(Session& session, const Job& job, Eta eta, JobResult& result) {
   if (has_data(session, job)) {
     return;
   }
-  const Job fill = loading_job(job);
+  Job fill = loading_job(job);
+  fill.fresh = session.made_here();  // No rows of another job between its own.
   const std::uint64_t start_ns = now_ns();
   session.open(fill);  // A peer's durability belongs to its options: it is opened anew.
   const std::vector<Family> families = families_of(session, fill);

@@ -16,6 +16,7 @@ namespace {
 
 constexpr const char* kInfoFamily = "bench-info";
 constexpr const char* kInfoKey = "data";
+constexpr const char* kMakerKey = "maker";
 
 // As Penstock's own default: a quarter of what there is.
 std::uint64_t memory_of(const Job& job) {
@@ -52,6 +53,15 @@ std::string options_text(const Job& job) {
 
 Family info_family(Database& database) {
   return require(database.open_or_create_family(kInfoFamily).get(), "opening family bench-info");
+}
+
+std::string noted(Database& database, const char* key) {
+  const Result<std::string> found = database.get(info_family(database), key).get();
+  if (!found.has_value()) {
+    require(found.error().is(Code::kNotFound) ? Status() : found.error(), "looking for what was noted");
+    return {};
+  }
+  return *found;
 }
 
 }  // namespace
@@ -109,10 +119,15 @@ std::uint64_t Session::start(const Job& job) {
   if (job.engine != Engine::kPenstock) {
     return start_peer(job);
   }
+  const bool is_new = !holds_database(job.directory);
   runtime_ = require(Runtime::start(job.runtime), "starting the engine");
   const std::uint64_t start_ns = now_ns();
   database_ = require(Database::open(*runtime_, job.directory, job.database), "opening " + job.directory);
-  return now_ns() - start_ns;
+  const std::uint64_t open_ns = now_ns() - start_ns;
+  if (is_new) {
+    require(database_->put(info_family(*database_), kMakerKey, "penstock-bench").get(), "noting who made the database");
+  }
+  return open_ns;
 }
 
 std::uint64_t Session::start_peer(const Job& job) {
@@ -137,13 +152,10 @@ std::string Session::noted_data() {
   if (peer_ != nullptr) {
     return peer_directory_->noted_data();
   }
-  const Result<std::string> found = database_->get(info_family(*database_), kInfoKey).get();
-  if (!found.has_value()) {
-    require(found.error().is(Code::kNotFound) ? Status() : found.error(), "looking for data");
-    return {};
-  }
-  return *found;
+  return noted(*database_, kInfoKey);
 }
+
+bool Session::made_here() { return peer_ != nullptr || !noted(*database_, kMakerKey).empty(); }
 
 void Session::note_data(const std::string& text) {
   if (peer_ != nullptr) {

@@ -41,6 +41,8 @@ class Session {
   /// What note_data() noted, in the store or beside it; empty: nothing.
   std::string noted_data();
   void note_data(const std::string& text);
+  /// The open store was made by this tool: it may be made anew.
+  bool made_here();
   /// Of the open store.
   std::string path(const Job& job) const;
 

@@ -1,0 +1,77 @@
+// Goal: a job that reads finds its own rows and no others, and a database that this tool did not make keeps all it holds.
+// Method: small jobs on a real database. For the peers' stores see peer_test.cc.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "penstock/db.h"
+#include "tools/penstock-bench/job.h"
+#include "tools/penstock-bench/runner.h"
+#include "tools/penstock-bench/session.h"
+
+namespace penstock::bench {
+namespace {
+
+namespace fs = std::filesystem;
+
+class LoadedData : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (fs::temp_directory_path() / "penstock-loaded-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    path_ = name;
+  }
+  void TearDown() override { fs::remove_all(path_); }
+
+  std::string directory() const { return path_.string() + "/db"; }
+
+  std::vector<JobResult> run(const std::string& sections) const {
+    const std::string text =
+        "[global]\ndir=" + directory() +
+        "\nreactors=2\nshards=2\nmemory_limit=64m\ndurability=written\nkeys=500\nkey_size=16\nvalue_size=100\n" + sections;
+    Session session;
+    std::vector<JobResult> results;
+    for (const Job& job : build_jobs(parse_job_text(text, "test.ini", {}), {})) {
+      results.push_back(run_job(session, job, Eta::kNever));
+    }
+    session.close();
+    return results;
+  }
+
+  fs::path path_;
+};
+
+TEST_F(LoadedData, IsLoadedIntoAnEmptyDatabaseWhereAnotherJobLeftRows) {
+  const auto results = run("[other]\nop=batch_put\nfamilies=2\nbatch=100\ncommits=5\nseed=7\n[scan]\nop=scan\nops=50\n");
+  ASSERT_EQ(results.size(), 2U);
+  EXPECT_EQ(results[1].error, "");
+  EXPECT_EQ(results[1].loaded_keys, 500U);
+}
+
+TEST_F(LoadedData, NeverTakesADatabaseOfSomeoneElseAway) {
+  const auto with_database = [&](auto&& use) {
+    Outcome<Runtime> runtime = Runtime::start({.reactors = 1, .memory_limit = std::uint64_t{64} << 20U});
+    ASSERT_TRUE(runtime.has_value());
+    Outcome<Database> database = Database::open(*runtime, directory(), {.shards = 2});
+    ASSERT_TRUE(database.has_value());
+    use(*database);
+    EXPECT_TRUE(database->close().is_ok());
+  };
+  with_database([](Database& database) {
+    const Outcome<Family> family = database.create_family("theirs").get();
+    ASSERT_TRUE(family.has_value());
+    EXPECT_TRUE(database.put(*family, "key", "value").get().is_ok());
+  });
+  EXPECT_EQ(run("[read]\nop=readrandom\nops=50\n")[0].error, "");
+  with_database([](Database& database) {
+    const Outcome<Family> family = database.open_family("theirs").get();
+    ASSERT_TRUE(family.has_value());
+    EXPECT_EQ(database.get(*family, "key").get(), "value");
+  });
+}
+
+}  // namespace
+}  // namespace penstock::bench
