@@ -8,186 +8,19 @@
 #include <span>
 #include <utility>
 
-#include "tools/penstock-bench/dataset.h"
+#include "tools/penstock-bench/job_keys.h"
+#include "tools/penstock-bench/job_words.h"
 
 namespace penstock::bench {
 namespace {
 
-template <typename E>
-struct Word {
-  const char* word;
-  E value;
-};
-
-constexpr Word<Op> kOps[] = {{"batch_put", Op::kBatchPut}, {"fillrandom", Op::kFillRandom}, {"overwrite", Op::kOverwrite},
-                             {"commit", Op::kCommit},      {"readrandom", Op::kReadRandom}, {"scan", Op::kScan},
-                             {"recovery", Op::kRecovery}};
-constexpr Word<Durability> kDurabilities[] = {
-    {"sync", Durability::kSync}, {"written", Durability::kWritten}, {"buffered", Durability::kBuffered}};
-constexpr Word<IoBackend> kIoBackends[] = {
-    {"auto", IoBackend::kAuto}, {"ring", IoBackend::kRing}, {"syscall", IoBackend::kSyscall}};
-constexpr Word<WalSync> kWalSyncs[] = {
-    {"linked", WalSync::kLinked}, {"syscall", WalSync::kSyscall}, {"dsync", WalSync::kDsync}, {"auto", WalSync::kAuto}};
-constexpr Word<RateProcess> kRateProcesses[] = {{"linear", RateProcess::kLinear}, {"poisson", RateProcess::kPoisson}};
-constexpr Word<Engine> kEngines[] = {{"penstock", Engine::kPenstock},
-                                     {"rocksdb", Engine::kRocksdb},
-                                     {"lmdb", Engine::kLmdb},
-                                     {"leveldb", Engine::kLeveldb},
-                                     {"wiredtiger", Engine::kWiredtiger}};
-constexpr Word<Placement> kPlacements[] = {{"pinned", Placement::kPinned}, {"hashed", Placement::kHashed}};
-
-template <typename E>
-E parse_word(std::span<const Word<E>> words, const std::string& text) {
-  std::vector<std::string> known;
-  for (const Word<E>& word : words) {
-    if (text == word.word) {
-      return word.value;
-    }
-    known.emplace_back(word.word);
+const Key& key_of(const Setting& setting) {
+  const Key* found = find_key(setting.key);
+  if (found == nullptr) {
+    throw UsageError(fmt::format("{}: unknown key '{}'; the nearest is '{}'", setting.place.to_string(), setting.key,
+                                 nearest_key(setting.key)));
   }
-  throw std::invalid_argument(
-      fmt::format("one of {} was expected; the nearest is '{}'", fmt::join(known, ", "), nearest_word(text, known)));
-}
-
-template <typename E>
-std::string word_of(std::span<const Word<E>> words, E value) {
-  const auto found = std::ranges::find(words, value, &Word<E>::value);
-  return found == words.end() ? "?" : found->word;
-}
-
-std::uint32_t parse_u32(const std::string& text, std::uint32_t min = 0) {
-  const std::uint64_t value = parse_size(text);
-  if (value > std::numeric_limits<std::uint32_t>::max()) {
-    throw std::invalid_argument("the number is too large");
-  }
-  if (value < min) {
-    throw std::invalid_argument(fmt::format("at least {} was expected", min));
-  }
-  return static_cast<std::uint32_t>(value);
-}
-
-std::string parse_text(const std::string& text) {
-  if (text.empty()) {
-    throw std::invalid_argument("a value was expected");
-  }
-  return text;
-}
-
-// random ... of key_distribution.h, and "latest", which is YCSB's: zipf from the last key back.
-KeyDist parse_key_dist(const std::string& text) {
-  KeyDist dist{.text = text, .shape = {}, .is_latest = text == "latest" || text.starts_with("latest:")};
-  const std::string shape = !dist.is_latest ? text : text == "latest" ? "zipf:0.99" : "zipf" + text.substr(text.find(':'));
-  auto parsed = KeyDistribution::parse(shape);
-  if (!parsed.has_value()) {
-    throw std::invalid_argument(parsed.error() + ", latest, latest:THETA");
-  }
-  dist.shape = std::move(*parsed);
-  return dist;
-}
-
-enum class Scope : std::uint8_t { kAll, kPenstock };  // Engines that know a key.
-
-struct Key {
-  const char* name;
-  void (*set)(Job& job, const std::string& value);
-  const char* help;
-  Scope scope = Scope::kAll;
-};
-
-constexpr Key kKeys[] = {
-    {"description", [](Job&, const std::string&) {}, "text for the reader of the file"},
-    {"engine", [](Job& job, const std::string& value) { job.engine = parse_word<Engine>(kEngines, value); },
-     "penstock | rocksdb | lmdb | leveldb | wiredtiger (--enghelp says which are built in)"},
-    {"op", [](Job& job, const std::string& value) { job.op = parse_word<Op>(kOps, value); },
-     "batch_put | fillrandom | overwrite | commit | readrandom | scan | recovery"},
-    {"dir", [](Job& job, const std::string& value) { job.directory = parse_text(value); },
-     "directory of the database; a peer's is DIR-ENGINE beside it"},
-    {"families", [](Job& job, const std::string& value) { job.families = parse_u32(value, 1); },
-     "column families (batch_put, recovery)"},
-    {"placement", [](Job& job, const std::string& value) { job.placement = parse_word<Placement>(kPlacements, value); },
-     "pinned | hashed: a family on one shard, or over all", Scope::kPenstock},
-    {"keys", [](Job& job, const std::string& value) { job.keys = parse_size(value); }, "keys of the data set (not batch_put)"},
-    {"key_size", [](Job& job, const std::string& value) { job.key_size = parse_u32(value, kKeySizeMin); }, "bytes of a key"},
-    {"value_size", [](Job& job, const std::string& value) { job.value_size = parse_u32(value, kValueSizeMin); },
-     "bytes of a value"},
-    {"seed", [](Job& job, const std::string& value) { job.seed = parse_size(value); }, "of the data and of the order"},
-    {"key_dist", [](Job& job, const std::string& value) { job.key_dist = parse_key_dist(value); },
-     "overwrite, commit, readrandom, scan: random | zipf:THETA | pareto:SHARE | normal:DEVIATION | zoned:OPERATIONS/KEYS:... | "
-     "latest[:THETA]"},
-    {"key_scatter", [](Job& job, const std::string& value) { job.key_scatter = parse_flag(value); },
-     "popular keys lie anywhere (default), or 0: side by side, from the first key on"},
-    {"fresh", [](Job& job, const std::string& value) { job.fresh = parse_flag(value); },
-     "remove a database of the engine's at dir first (default 1 where the job makes its data)"},
-    {"reopen", [](Job& job, const std::string& value) { job.reopen = parse_flag(value); },
-     "close and open again before the job"},
-    {"verify", [](Job& job, const std::string& value) { job.verify = parse_flag(value); },
-     "afterwards close, open, check every acknowledged key"},
-    {"clients", [](Job& job, const std::string& value) { job.clients = parse_u32(value, 1); }, "threads that issue operations"},
-    {"iodepth", [](Job& job, const std::string& value) { job.iodepth = parse_u32(value, 1); }, "calls in flight per client"},
-    {"batch", [](Job& job, const std::string& value) { job.batch = parse_u32(value, 1); }, "operations per commit"},
-    {"commits", [](Job& job, const std::string& value) { job.commits = parse_size(value); }, "commits per client (batch_put)"},
-    {"ops", [](Job& job, const std::string& value) { job.ops = parse_size(value); },
-     "stop after so many operations, all clients together"},
-    {"runtime", [](Job& job, const std::string& value) { job.runtime_ns = parse_duration_ns(value); }, "stop after this time"},
-    {"time_based", [](Job& job, const std::string& value) { job.time_based = parse_flag(value); },
-     "batch_put, fillrandom: go on for the whole of runtime, writing the keys again and again"},
-    {"rate_ops", [](Job& job, const std::string& value) { job.rate.ops_per_second = parse_size(value); },
-     "operations per second wanted, all clients together; latency then counts from when a call was to begin; 0: no rate"},
-    {"rate_process",
-     [](Job& job, const std::string& value) { job.rate.process = parse_word<RateProcess>(kRateProcesses, value); },
-     "linear | poisson: the same time between the calls of a client, or random times with that mean"},
-    {"log_bytes", [](Job& job, const std::string& value) { job.log_bytes = parse_size(value); },
-     "log to leave behind (recovery)", Scope::kPenstock},
-    {"session", [](Job& job, const std::string& value) { job.session = parse_flag(value); },
-     "readrandom: clients ask through a session, iodepth gets at a time; peers: a multi-get of so many"},
-    {"scan_rows", [](Job& job, const std::string& value) { job.scan_rows = parse_u32(value, 1); }, "rows of a scan"},
-    {"on_shard", [](Job& job, const std::string& value) { job.on_shard = parse_flag(value); },
-     "readrandom, scan, commit: clients run on the shards, as coroutines, instead of on threads", Scope::kPenstock},
-    {"settled", [](Job& job, const std::string& value) { job.settled = parse_flag(value); },
-     "the time includes flush(); peers: until everything is in their files and no work is due"},
-    {"durability", [](Job& job, const std::string& value) { job.durability = parse_word<Durability>(kDurabilities, value); },
-     "sync | written | buffered"},
-    {"reactors", [](Job& job, const std::string& value) { job.runtime.reactors = parse_u32(value); },
-     "threads of the engine; 0: one per core", Scope::kPenstock},
-    {"memory_limit", [](Job& job, const std::string& value) { job.runtime.memory_limit = parse_size(value); },
-     "of the engine; 0: a quarter of the machine's"},
-    {"pin_threads", [](Job& job, const std::string& value) { job.runtime.pin_threads = parse_flag(value); },
-     "bind reactors to cores", Scope::kPenstock},
-    {"io_backend",
-     [](Job& job, const std::string& value) { job.runtime.io_backend = parse_word<IoBackend>(kIoBackends, value); },
-     "auto | ring | syscall", Scope::kPenstock},
-    {"ring_entries", [](Job& job, const std::string& value) { job.runtime.ring_entries = parse_u32(value, 1); },
-     "of each io_uring", Scope::kPenstock},
-    {"shards", [](Job& job, const std::string& value) { job.database.shards = parse_u32(value); },
-     "at creation; 0: the engine's default", Scope::kPenstock},
-    {"wal_sync", [](Job& job, const std::string& value) { job.database.wal_sync = parse_word<WalSync>(kWalSyncs, value); },
-     "auto | linked | syscall | dsync", Scope::kPenstock},
-    {"borrowed_reads", [](Job& job, const std::string& value) { job.database.borrowed_reads = parse_flag(value); },
-     "gets of threads answer from memory while a reactor sleeps", Scope::kPenstock},
-    {"log_budget", [](Job& job, const std::string& value) { job.database.log_budget_bytes = parse_size(value); },
-     "log per reactor", Scope::kPenstock},
-    {"log_segment", [](Job& job, const std::string& value) { job.database.log_segment_bytes = parse_size(value); },
-     "size of a log file", Scope::kPenstock},
-    {"flush_bytes_per_second",
-     [](Job& job, const std::string& value) { job.database.flush_bytes_per_second = parse_size(value); },
-     "what flushes may write; 0: as much as the disk takes", Scope::kPenstock},
-    {"gather_from_bytes", [](Job& job, const std::string& value) { job.database.gather_from_bytes = parse_size(value); },
-     "of a tree: from there on writes that lie far apart wait in runs", Scope::kPenstock},
-    {"memtable_percent", [](Job& job, const std::string& value) { job.database.memtable_percent = parse_u32(value); },
-     "of memory_limit"},
-    {"cache_percent", [](Job& job, const std::string& value) { job.database.cache_percent = parse_u32(value); },
-     "of memory_limit"},
-};
-
-const Key& find_key(const Setting& setting) {
-  const auto found = std::ranges::find_if(kKeys, [&](const Key& key) { return setting.key == key.name; });
-  if (found != std::end(kKeys)) {
-    return *found;
-  }
-  std::vector<std::string> names;
-  std::ranges::transform(kKeys, std::back_inserter(names), &Key::name);
-  throw UsageError(fmt::format("{}: unknown key '{}'; the nearest is '{}'", setting.place.to_string(), setting.key,
-                               nearest_word(setting.key, names)));
+  return *found;
 }
 
 // What a section gets where it says nothing; depends on its operation alone.
@@ -310,7 +143,7 @@ void check_engine(const Job& job, const std::vector<Setting>& settings) {
   }
   const std::string engine = engine_name(job.engine);
   for (const Setting& setting : settings) {
-    if (find_key(setting).scope == Scope::kPenstock) {
+    if (key_of(setting).scope == Scope::kPenstock) {
       throw UsageError(fmt::format("{}: [{}] engine={} has no {}=: that is Penstock's own", setting.place.to_string(), job.name,
                                    engine, setting.key));
     }
@@ -326,7 +159,7 @@ void check_engine(const Job& job, const std::vector<Setting>& settings) {
 }
 
 void apply(Job& job, const Setting& setting) {
-  const Key& key = find_key(setting);
+  const Key& key = key_of(setting);
   try {
     key.set(job, setting.value);
   } catch (const std::invalid_argument& error) {
@@ -343,7 +176,7 @@ Job build_job(const Section& section, const std::vector<Setting>& overrides) {
   // The operation first: it decides the defaults of the others.
   bool has_op = false;
   for (const Setting& setting : settings) {
-    find_key(setting);
+    key_of(setting);
     if (setting.key == "op") {
       apply(job, setting);
       has_op = true;
@@ -395,14 +228,6 @@ std::vector<Job> build_jobs(const std::vector<Section>& sections, const std::vec
     }
   }
   return jobs;
-}
-
-std::string key_help() {
-  std::string text;
-  for (const Key& key : kKeys) {
-    text += fmt::format("{:<18}{}\n", key.name, key.help);
-  }
-  return text;
 }
 
 }  // namespace penstock::bench

@@ -1,4 +1,4 @@
-// Job: one section of a job file with its keys understood and checked; and the table of keys, which is also the help text.
+// Job: one section of a job file with its keys (job_keys.h) understood and checked.
 //
 // Invariants:
 //   Job-I1 A Job that build_jobs() returns is complete: every count is positive and every combination makes sense, so running
@@ -97,8 +97,5 @@ std::vector<Job> build_jobs(const std::vector<Section>& sections, const std::vec
 /// Throws a UsageError if this program was built without the engine of one of the jobs; says how to get it.
 void require_engines(const std::vector<Job>& jobs);
 std::string missing_engine_text(Engine engine);
-
-/// One line per key, for --cmdhelp.
-std::string key_help();
 
 }  // namespace penstock::bench

@@ -16,6 +16,7 @@
 #include "tools/penstock-bench/hgrm.h"
 #include "tools/penstock-bench/job.h"
 #include "tools/penstock-bench/job_file.h"
+#include "tools/penstock-bench/job_keys.h"
 #include "tools/penstock-bench/peer.h"
 #include "tools/penstock-bench/report.h"
 #include "tools/penstock-bench/runner.h"

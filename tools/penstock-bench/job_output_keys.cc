@@ -1,0 +1,17 @@
+// Keys of verification and of what a job writes besides its report.
+#include "tools/penstock-bench/job_keys.h"
+#include "tools/penstock-bench/job_words.h"
+
+namespace penstock::bench {
+namespace {
+
+constexpr Key kOutputKeys[] = {
+    {"verify", kFlagValues, [](Job& job, const std::string& value) { job.verify = parse_flag(value); },
+     "afterwards close, open, check every acknowledged key"},
+};
+
+}  // namespace
+
+std::span<const Key> output_keys() { return kOutputKeys; }
+
+}  // namespace penstock::bench
