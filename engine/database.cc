@@ -469,6 +469,9 @@ std::uint32_t Database::shard_count() const noexcept { return core_->settings().
 const std::string& Database::directory() const noexcept { return core_->settings().directory; }
 const RecoveryReport& Database::recovery() const noexcept { return core_->recovery(); }
 Future<Result<Metrics>> Database::metrics() { return call_home<Result<Metrics>>(*core_, &DatabaseCore::collect_metrics); }
+Future<Result<CommitStages>> Database::commit_stages() {
+  return call_home<Result<CommitStages>>(*core_, &DatabaseCore::collect_commit_stages);
+}
 Future<Outcome<VerifyReport>> Database::verify() { return call_home<Outcome<VerifyReport>>(*core_, &DatabaseCore::verify); }
 
 }  // namespace penstock

@@ -2,13 +2,22 @@
 #include "engine/database_core.h"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "base/assert.h"
 #include "base/checksum.h"
+#include "base/histogram.h"
 #include "engine/remote.h"
 
 namespace penstock::detail {
+
+// Not in the unnamed namespace: it is part of a coroutine's type.
+/// Of one part, or of several merged.
+struct StageHistograms {
+  base::Histogram apply;
+  wal::LogStages log;
+};
 
 namespace {
 
@@ -46,6 +55,22 @@ Task<Outcome<VerifyReport>> verify_shard(ShardEngine* shard) { return shard->ver
 Task<Metrics> collect_part(ReactorPart* part, Metrics so_far) {
   part->collect(so_far);
   co_return so_far;
+}
+Task<Status> add_stages(ReactorPart* part, StageHistograms* sum) {
+  sum->apply.merge(part->apply_times());
+  const wal::LogStages& log = part->log().stages();
+  sum->log.queue.merge(log.queue);
+  sum->log.write.merge(log.write);
+  sum->log.sync.merge(log.sync);
+  sum->log.wake.merge(log.wake);
+  co_return Status::ok();
+}
+StageTimes stage_times(const base::Histogram& histogram) {
+  StageTimes times{.count = histogram.count(), .sum_ns = static_cast<std::uint64_t>(histogram.sum_ns()), .buckets = {}};
+  histogram.for_each_bucket([&times](std::uint64_t low_ns, std::uint64_t end_ns, std::uint64_t count) {
+    times.buckets.push_back({.low_ns = low_ns, .end_ns = end_ns, .count = count});
+  });
+  return times;
 }
 Task<Status> change_part(ReactorPart* part, DatabaseOptions options) {
   part->change_options(options);
@@ -401,6 +426,19 @@ Task<Metrics> DatabaseCore::collect_metrics() {
     metrics = co_await engine::run_on(part->reactor(), part->tasks(), &collect_part, part.get(), metrics);
   }
   co_return metrics;
+}
+
+Task<CommitStages> DatabaseCore::collect_commit_stages() {
+  const auto sum = std::make_unique<StageHistograms>();
+  for (const std::unique_ptr<ReactorPart>& part : parts_) {
+    const Status added = co_await engine::run_on(part->reactor(), part->tasks(), &add_stages, part.get(), sum.get());
+    PENSTOCK_ASSERT(added.is_ok());
+  }
+  co_return CommitStages{.apply = stage_times(sum->apply),
+                         .queue = stage_times(sum->log.queue),
+                         .write = stage_times(sum->log.write),
+                         .sync = stage_times(sum->log.sync),
+                         .wake = stage_times(sum->log.wake)};
 }
 
 Task<Outcome<VerifyReport>> DatabaseCore::verify() {

@@ -67,6 +67,7 @@ class DatabaseCore final : private MemoryUser {
   Task<Status> flush_all();
   Task<Outcome<bool>> change_options(OptionChanges changes);
   Task<Metrics> collect_metrics();
+  Task<CommitStages> collect_commit_stages();
   Task<Outcome<VerifyReport>> verify();
 
  private:

@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/histogram.h"
 #include "base/ring_queue.h"
 #include "engine/family_state.h"
 #include "engine/memory_gate.h"
@@ -109,6 +110,8 @@ class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
   /// waiting.
   void drain_waiting();
   void note_delay(std::uint64_t duration_ns) noexcept;
+  /// Of the first commit of a batch of the log.
+  void note_apply(std::uint64_t duration_ns) noexcept { apply_times_.record(duration_ns); }
   void on_shard_caught_up() { on_caught_up_(); }
   /// From now on commits end `closed`, those that wait too.
   void begin_closing();
@@ -119,6 +122,7 @@ class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
   Task<Status> close();
 
   void collect(Metrics& metrics) const;
+  const base::Histogram& apply_times() const noexcept { return apply_times_; }
 
   // wal::LogListener
   void on_log_progress() override;
@@ -162,6 +166,7 @@ class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
   std::uint64_t delayed_commits_ = 0;
   std::uint64_t delayed_ns_ = 0;
   std::uint64_t delayed_ns_max_ = 0;
+  base::Histogram apply_times_;
 
   friend class detail::ShardEngine;
 };

@@ -187,8 +187,14 @@ bool ShardEngine::try_first_waiting() {
 
 ShardEngine::Verdict ShardEngine::try_apply(engine::CommitCall& call) {
   const Verdict verdict = admit(call);
-  if (verdict.admission == Admission::kApplied) {
-    apply(call);
+  if (verdict.admission != Admission::kApplied) {
+    return verdict;
+  }
+  const bool is_timed = part_.log().begins_batch() && call.options.durability != Durability::kUnlogged;
+  const std::uint64_t start_ns = is_timed ? reactor_.now_ns() : 0;
+  apply(call);
+  if (is_timed) {
+    part_.note_apply(reactor_.now_ns() - start_ns);
   }
   return verdict;
 }

@@ -45,6 +45,8 @@ std::uint64_t Log::bytes_in_use() const noexcept { return impl_->bytes_in_use();
 std::uint64_t Log::buffer_bytes() const noexcept { return impl_->buffer_bytes(); }
 void Log::set_budget(std::uint64_t bytes) noexcept { impl_->set_budget(bytes); }
 const LogCounters& Log::counters() const noexcept { return impl_->counters(); }
+const LogStages& Log::stages() const noexcept { return impl_->stages(); }
+bool Log::begins_batch() const noexcept { return impl_->begins_batch(); }
 
 // --- Life ---
 
@@ -270,6 +272,7 @@ void Log::Impl::open_batch() {
   open_batch_->is_free = false;
   open_batch_->segment = segments_.back().get();
   open_batch_->position = tail_;
+  open_batch_->opened_ns = reactor_.now_ns();
   PENSTOCK_ASSERT_EQ(open_batch_->bytes, 0U);
   PENSTOCK_ASSERT(!open_batch_->needs_sync);
 }

@@ -114,6 +114,7 @@ bool Log::Impl::append_marker() {
 void Log::Impl::send_batch(Batch& batch) {
   PENSTOCK_ASSERT_EQ(&batch, queue_.front());
   PENSTOCK_ASSERT_LE(batch.end(), batch.segment->facts.limit());
+  if (batch.sent_ns == 0) batch.sent_ns = reactor_.now_ns();
   submit_chain(batch.sent_bytes < batch.bytes, batch.needs_sync);
 }
 
@@ -164,6 +165,7 @@ void Log::Impl::submit_chain(bool has_write, bool has_sync) {
 void Log::Impl::on_entry_complete(ChainCompletion& completion, std::int32_t result) {
   PENSTOCK_ASSERT_GT(chain_pending_, 0U);
   completion.result = result;
+  if (&completion == &write_completion_ && chain_.has_sync) write_ended_ns_ = reactor_.now_ns();
   if (--chain_pending_ == 0) on_chain_end();
 }
 
@@ -192,11 +194,27 @@ void Log::Impl::on_chain_end() {
   if (chain_.has_write) on_batch_written(*chain_batch_);
   if (verdict.action == Action::kDone) {
     if (chain_.has_sync || write_is_durable_) on_synced();
-    if (chain_batch_ != nullptr) retire_batch(*chain_batch_);
+    if (chain_batch_ != nullptr) {
+      note_stages(*chain_batch_);
+      retire_batch(*chain_batch_);
+    }
     release_segments();
     arm_marker_timer();
   }
   note_progress();
+  stages_.wake.record(reactor_.now_ns() - last_activity_ns_);
+}
+
+/// The chain of the batch has ended at last_activity_ns_. A batch of several chains (a write was short) has the times of all.
+void Log::Impl::note_stages(const Batch& batch) {
+  stages_.queue.record(batch.sent_ns - batch.opened_ns);
+  if (write_is_durable_) {
+    stages_.sync.record(last_activity_ns_ - batch.sent_ns);
+    return;
+  }
+  const std::uint64_t write_ended_ns = chain_.has_sync && chain_.has_write ? write_ended_ns_ : last_activity_ns_;
+  stages_.write.record(write_ended_ns - batch.sent_ns);
+  if (chain_.has_sync) stages_.sync.record(last_activity_ns_ - write_ended_ns);
 }
 
 void Log::Impl::on_batch_written(Batch& batch) {
@@ -232,6 +250,7 @@ void Log::Impl::retire_batch(Batch& batch) {
   batch.segment = nullptr;
   batch.bytes = 0;
   batch.sent_bytes = 0;
+  batch.sent_ns = 0;
   batch.needs_sync = false;
   batch.is_free = true;
   // One that grew for a large record is not kept.

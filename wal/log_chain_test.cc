@@ -71,6 +71,31 @@ TEST_F(ChainTest, AWriteThatDidNotRunIsSentAgain) {
   expect_all_is_read_back();
 }
 
+TEST_F(ChainTest, EachBatchIsTimedOnceInEveryStageThatItGoesThrough) {
+  start_log();  // One synced batch.
+  ASSERT_TRUE(commit(1, 9000).is_ok());
+  EXPECT_TRUE(user_->log().begins_batch());
+  const LogStages& stages = user_->log().stages();
+  for (const base::Histogram* stage : {&stages.queue, &stages.write, &stages.sync}) {
+    EXPECT_EQ(stage->count(), 2U);
+    EXPECT_GT(stage->min_ns(), 0U);
+    EXPECT_LT(stage->max_ns(), world_->system().now_ns());
+  }
+  EXPECT_GE(stages.wake.count(), 2U);
+  expect_all_is_read_back();
+}
+
+TEST_F(ChainTest, AWriteThatIsDurableWhenItCompletesCountsAsASync) {
+  LogOptions options = test_options();
+  options.sync_mode = SyncMode::kDsync;
+  boot(options);
+  open_and_start();
+  ASSERT_TRUE(commit(0, 100).is_ok());
+  EXPECT_EQ(user_->log().stages().write.count(), 0U);
+  EXPECT_EQ(user_->log().stages().sync.count(), 1U);
+  expect_all_is_read_back();
+}
+
 TEST_F(ChainTest, AShortWriteIsResumedAtABlock) {
   start_log();
   for (const std::uint32_t short_bytes : {4096U, 8192U}) {

@@ -44,6 +44,8 @@ struct Batch {
   std::uint64_t bytes = 0;       ///< Of finished groups.
   std::uint64_t sent_bytes = 0;  ///< Of those, what completed chains have written.
   std::uint64_t stated_released = 0;
+  std::uint64_t opened_ns = 0;  ///< Its first record.
+  std::uint64_t sent_ns = 0;    ///< 0: not yet.
   GroupNumber last_group = 0;
   bool needs_sync = false;
   bool is_free = true;
@@ -85,6 +87,8 @@ class Log::Impl final : public reactor::LoopHook, public SegmentPool::Owner {
   }
   std::uint64_t bytes_in_use() const noexcept { return segments_.size() * options_.segment_bytes; }
   const LogCounters& counters() const noexcept { return counters_; }
+  const LogStages& stages() const noexcept { return stages_; }
+  bool begins_batch() const noexcept { return open_batch_ == nullptr; }
 
  private:
   /// Where a record goes.
@@ -146,6 +150,7 @@ class Log::Impl final : public reactor::LoopHook, public SegmentPool::Owner {
   void on_batch_written(Batch& batch);
   void on_synced();
   void retire_batch(Batch& batch);
+  void note_stages(const Batch& batch);
   void arm_marker_timer();
   void note_progress();
   void on_marker_timer();
@@ -158,6 +163,7 @@ class Log::Impl final : public reactor::LoopHook, public SegmentPool::Owner {
   LogOptions options_;
   LogListener& listener_;
   LogCounters counters_;
+  LogStages stages_;
   GroupContext context_;
   SegmentPool pool_;
   reactor::Event progress_;
@@ -200,7 +206,8 @@ class Log::Impl final : public reactor::LoopHook, public SegmentPool::Owner {
   std::uint32_t chain_pending_ = 0;
   std::uint32_t retries_ = 0;
   bool retry_blocking_ = false;
-  bool write_is_durable_ = false;  // The one in flight.
+  bool write_is_durable_ = false;     // The one in flight.
+  std::uint64_t write_ended_ns_ = 0;  // Of a write with a sync behind it.
 
   // Progress.
   Segment* unsynced_ = nullptr;  // Has written bytes that no sync has covered.

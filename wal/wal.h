@@ -32,6 +32,7 @@
 #include "penstock/task.h"
 #include "penstock/types.h"
 #include "reactor/reactor.h"
+#include "wal/log_stages.h"
 
 namespace penstock::wal {
 
@@ -188,6 +189,9 @@ class Log final {
   /// From now on.
   void set_budget(std::uint64_t bytes) noexcept;
   const LogCounters& counters() const noexcept;
+  const LogStages& stages() const noexcept;
+  /// The next record begins a batch: whoever applies it may time itself.
+  bool begins_batch() const noexcept;
 
  private:
   class Impl;

@@ -144,6 +144,7 @@ class Database {
   const RecoveryReport& recovery() const noexcept;
   const std::shared_ptr<detail::DatabaseCore>& core() const noexcept { return core_; }
   Future<Result<Metrics>> metrics();
+  Future<Result<CommitStages>> commit_stages();
   /// Walks every reachable page; compares counts and space. The first damage as `corruption` with its place.
   Future<Outcome<VerifyReport>> verify();
 

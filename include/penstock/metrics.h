@@ -70,6 +70,28 @@ struct Metrics {
   std::string io_backend;  ///< Of reactor 0; why, if it is not io_uring.
 };
 
+/// How often a stage took how long. Buckets are at most 1/64 of their beginning wide; empty ones are left out, ascending.
+struct StageTimes {
+  struct Bucket {
+    std::uint64_t low_ns = 0;
+    std::uint64_t end_ns = 0;  ///< The first that is not in it.
+    std::uint64_t count = 0;
+  };
+  std::uint64_t count = 0;
+  std::uint64_t sum_ns = 0;
+  std::vector<Bucket> buckets;
+};
+
+/// Where commits spend their time, since the opening, all reactors together. Of each group that a log wrote, the first commit
+/// is timed: it waits longest.
+struct CommitStages {
+  StageTimes apply;  ///< Into the memtable and the log's open group.
+  StageTimes queue;  ///< Until the group is sent: the chain before it has to end.
+  StageTimes write;  ///< Of the group, where a sync follows it, or where nothing but the write was asked for.
+  StageTimes sync;   ///< Of the group, or the write itself where that is durable when it completes.
+  StageTimes wake;   ///< Fulfilling the futures of the group, waking their threads included.
+};
+
 /// What recovery found and did at open.
 struct RecoveryReport {
   bool created = false;

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <map>
 #include <thread>
 #include <vector>
@@ -191,6 +192,28 @@ TEST_F(ApiTest, EveryDurabilityIsReadBackAndSurvivesAClose) {
     EXPECT_EQ(db_->get(family("data"), key_of(durability)).get().value(), "v");
   }
   EXPECT_EQ(db_->get(family("data"), "unlogged").get().value().size(), 100'000U);
+}
+
+TEST_F(ApiTest, TheStagesOfCommitsAddUpToNoMoreThanTheTimeThatTheyTook) {
+  open();
+  const Family data = family("data");
+  const auto start = std::chrono::steady_clock::now();
+  const CommitStages before = db_->commit_stages().get().value();
+  for (int at = 0; at < 20; ++at) {
+    ASSERT_TRUE(db_->put(data, "key" + std::to_string(at), "value").get().is_ok());
+  }
+  const CommitStages stages = db_->commit_stages().get().value();
+  const auto taken_ns = static_cast<std::uint64_t>((std::chrono::steady_clock::now() - start).count());
+  EXPECT_EQ(stages.apply.count - before.apply.count, 20U);  // Each waited for the one before: a group each.
+  EXPECT_GE(stages.queue.count - before.queue.count, 20U);
+  EXPECT_GE(stages.sync.count, 20U);
+  EXPECT_LE(stages.apply.sum_ns, taken_ns);
+  std::uint64_t in_buckets = 0;
+  for (const StageTimes::Bucket& bucket : stages.sync.buckets) {
+    EXPECT_LT(bucket.low_ns, bucket.end_ns);
+    in_buckets += bucket.count;
+  }
+  EXPECT_EQ(in_buckets, stages.sync.count);
 }
 
 Task<Result<std::string>> move_value(Shard& shard, Family data, std::string from, std::string to) {
