@@ -13,6 +13,7 @@
 
 #include "base/random.h"
 #include "memtable/entry.h"
+#include "memtable/tree.h"
 #include "reactor/buffer.h"
 
 namespace penstock::memtable {
@@ -431,6 +432,24 @@ TEST(MemtableDeathTest, RefusesASequenceThatDoesNotGrow) {
   Memtable memtable;
   memtable.apply(kFamily, "k", Bytes("v"), 5, 0);
   EXPECT_DEATH(memtable.apply(kFamily, "k", Bytes("v"), 5, 0), "sequence > last_sequence_");
+}
+
+// A leaf that is full of keys with a shared prefix, then a key behind them all without it: the new leaf begins with that key.
+TEST(Memtable, TakesAKeyThatSharesNothingWithTheFullLeafBeforeIt) {
+  for (std::uint64_t count = 1; count <= 3UL * kLeafCapacity; ++count) {
+    Memtable memtable;
+    Sequence sequence = 0;
+    for (std::uint64_t step = 0; step < count; ++step) {
+      memtable.apply(kFamily, std::string(20, 'p') + big_endian(step), "value", ++sequence, 0);
+    }
+    memtable.apply(kFamily, "q", "last", ++sequence, 0);
+    const auto last = memtable.find(kFamily, "q", kNewest);
+    ASSERT_TRUE(last.has_value()) << count;
+    EXPECT_EQ(last->value, "last");
+    const auto first = memtable.find(kFamily, std::string(20, 'p') + big_endian(0), kNewest);
+    ASSERT_TRUE(first.has_value()) << count;
+    EXPECT_EQ(memtable.family_entry_count(kFamily), count + 1);
+  }
 }
 
 }  // namespace

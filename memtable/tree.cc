@@ -131,7 +131,9 @@ void insert_slot(const Slots& slots, std::uint32_t index, Entry* entry) noexcept
   PENSTOCK_ASSERT_LE(index, node.slot_count);
   const Bytes key = entry->key();
   const Bytes prefix(node.prefix.data(), node.prefix_bytes);
-  if (!key.starts_with(prefix)) {
+  if (node.slot_count == 0) {
+    node.prefix_bytes = 0;  // A new right half keeps its left's until it has a key.
+  } else if (!key.starts_with(prefix)) {
     set_prefix(slots, common_prefix_bytes(key, prefix));
   }
   const std::uint64_t head = head_of(key, node.prefix_bytes);
