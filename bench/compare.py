@@ -95,7 +95,7 @@ def run_jobs(options, workload, engine, settings=()):
         wanted.append(f"runtime={options.runtime}")
     with tempfile.NamedTemporaryFile(suffix=".json") as report:
         command = [options.build / "bin/penstock-bench", JOBS / spec.file, "--dir", options.dir / "data", "--eta", "never", "--json", report.name]
-        command += ["--engine", engine] if engine else []
+        command += ["--only-engine", engine] if engine else []
         for setting in [*wanted, *settings, *options.set]:
             command += ["--set", setting]
         run(command)
@@ -149,7 +149,7 @@ def compare(options, workload):
 
 
 def latency_figures(job):
-    latency = job["commit_lat_ns"]
+    latency = job["put"]["lat_ns"]
     figures = {name: latency["percentile"][key] / 1e6 for name, key in PERCENTILES.items()}
     return {**figures, "max": latency["max"] / 1e6, "ops/s": job["ops_per_second"], "behind": job.get("rate", {}).get("behind_ns", 0) / 1e6}
 

@@ -7,8 +7,11 @@
 
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 
 #include "tools/penstock-bench/job.h"
+#include "tools/penstock-bench/job_words.h"
+#include "tools/penstock-bench/store_options.h"
 
 namespace penstock::bench {
 namespace {
@@ -17,7 +20,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 std::vector<Job> jobs_of(const std::string& text, const std::vector<Setting>& overrides = {}) {
-  const Environment environment = {{"DATA", "/data/kv"}};
+  const Environment environment = {{"DATA", "/data/kv"}, {"ncores", "4"}};
   return build_jobs(parse_job_text(text, "a.ini", environment), overrides);
 }
 
@@ -33,7 +36,7 @@ std::string complaint(const std::string& text) {
 
 TEST(JobFile, GlobalSettingsHoldForTheSectionsBelowAndGiveWayToTheirOwn) {
   const auto jobs = jobs_of(
-      "[global]\nop=batch_put\ndir=/d\nbatch=10\n"
+      "[global]\nop=put\nops=5\ndir=/d\nbatch=10\n"
       "[one]\nbatch=20\n"
       "[two]\n"
       "[global]\nbatch=30\n"
@@ -47,7 +50,7 @@ TEST(JobFile, GlobalSettingsHoldForTheSectionsBelowAndGiveWayToTheirOwn) {
 
 TEST(JobFile, CommentsBlanksAndLoneKeysAreUnderstood) {
   const auto jobs =
-      jobs_of("# first\n\n  ; second\r\n[a]   ; third\n op = batch_put # fourth\ndir=/d;1\n  reopen\t\nverify=yes\n");
+      jobs_of("# first\n\n  ; second\r\n[a]   ; third\n op = put # fourth\ndir=/d;1\nops=5\n  reopen\t\nverify=yes\n");
   ASSERT_EQ(jobs.size(), 1U);
   EXPECT_EQ(jobs[0].directory, "/d;1");
   EXPECT_TRUE(jobs[0].reopen);
@@ -55,49 +58,24 @@ TEST(JobFile, CommentsBlanksAndLoneKeysAreUnderstood) {
 }
 
 TEST(JobFile, TheEnvironmentIsPutIn) {
-  EXPECT_EQ(jobs_of("[a]\nop=batch_put\ndir=${DATA}/x\n")[0].directory, "/data/kv/x");
+  const auto jobs = jobs_of("[a]\nop=put\nops=5\ndir=${DATA}/x\nclients=2$ncores\n");
+  EXPECT_EQ(jobs[0].directory, "/data/kv/x");
+  EXPECT_EQ(jobs[0].clients, 24U);
   EXPECT_THAT(complaint("[a]\ndir=${NOWHERE}\n"), AllOf(HasSubstr("a.ini:2: "), HasSubstr("NOWHERE")));
   EXPECT_THAT(complaint("[a]\ndir=${DATA\n"), HasSubstr("a.ini:2: "));
 }
 
 TEST(JobFile, OverridesComeLast) {
-  const auto jobs = jobs_of("[a]\nop=batch_put\ndir=/d\n", {{.key = "dir", .value = "/e", .place = {}}});
+  const auto jobs = jobs_of("[a]\nop=put\nops=5\ndir=/d\n", {{.key = "dir", .value = "/e", .place = {}}});
   EXPECT_EQ(jobs[0].directory, "/e");
-}
-
-TEST(JobFile, AnUnknownKeyIsAnsweredWithPlaceAndNearestKey) {
-  EXPECT_THAT(complaint("[a]\nop=batch_put\n\nclient=8\n"),
-              AllOf(HasSubstr("a.ini:4: "), HasSubstr("'client'"), HasSubstr("'clients'")));
-  EXPECT_THAT(complaint("[global]\nvaluesize=8\n[a]\nop=commit\n"), AllOf(HasSubstr("a.ini:2: "), HasSubstr("'value_size'")));
-}
-
-TEST(JobFile, ABadValueIsAnsweredWithPlaceAndWhatWasExpected) {
-  EXPECT_THAT(complaint("[a]\nop=batch_putt\n"), AllOf(HasSubstr("a.ini:2: "), HasSubstr("'batch_put'")));
-  EXPECT_THAT(complaint("[a]\nop=commit\nruntime=5x\n"), AllOf(HasSubstr("a.ini:3: "), HasSubstr("a time was expected")));
-  EXPECT_THAT(complaint("[a]\nop=commit\nkeys=many\n"), AllOf(HasSubstr("a.ini:3: "), HasSubstr("keys=many")));
-  EXPECT_THAT(complaint("[a]\nop=commit\nclients=0\n"), AllOf(HasSubstr("a.ini:3: "), HasSubstr("at least 1")));
-  EXPECT_THAT(complaint("[a]\nop=commit\nclients=5g\n"), HasSubstr("too large"));
-  EXPECT_THAT(complaint("[a]\nop=commit\nfresh=maybe\n"), HasSubstr("0 or 1"));
-}
-
-TEST(JobFile, JobsThatCannotRunAreRefused) {
-  EXPECT_THAT(complaint("[a]\ndir=/d\n"), HasSubstr("no op="));
-  EXPECT_THAT(complaint("[a]\nop=batch_put\n"), HasSubstr("no directory"));
-  EXPECT_THAT(complaint("[a]\nop=commit\ndir=/d\n"), HasSubstr("never ends"));
-  EXPECT_THAT(complaint("[a]\nop=commit\ndir=/d\nops=5\nbatch=2\n"), HasSubstr("batch=1"));
-  EXPECT_THAT(complaint("[a]\nop=batch_put\ndir=/d\nbatch=1m\nvalue_size=1k\n"), HasSubstr("32 MiB"));
-  EXPECT_THAT(complaint("[a]\nop=fillrandom\ndir=/d\nfamilies=2\n"), HasSubstr("families="));
-  EXPECT_THAT(complaint("[a]\nop=batch_put\ndir=/d\n[a]\n"), HasSubstr("no op="));
-  EXPECT_THAT(complaint("[a]\nop=batch_put\ndir=/d\n[a]\nop=batch_put\ndir=/d\n"),
-              AllOf(HasSubstr("a.ini:4"), HasSubstr("twice")));
 }
 
 TEST(JobFile, ARateIsOfOperationsAndLinearUnlessSaidOtherwise) {
   const auto jobs = jobs_of(
-      "[global]\nop=batch_put\ndir=/d\n"
+      "[global]\nop=put\nops=5\ndir=/d\n"
       "[none]\n"
       "[linear]\nrate_ops=1500000\n"
-      "[poisson]\nrate_ops=4k\nrate_process=poisson\nruntime=2m\ntime_based\n");
+      "[poisson]\nrate_ops=4k\nrate_process=poisson\nops=0\nruntime=2m\ntime_based\n");
   EXPECT_EQ(jobs[0].rate.ops_per_second, 0U);
   EXPECT_FALSE(jobs[0].time_based);
   EXPECT_EQ(jobs[1].rate.ops_per_second, 1'500'000U);
@@ -107,34 +85,85 @@ TEST(JobFile, ARateIsOfOperationsAndLinearUnlessSaidOtherwise) {
   EXPECT_TRUE(jobs[2].time_based);
 }
 
-TEST(JobFile, RatesAndTimesThatContradictAreRefused) {
-  EXPECT_THAT(complaint("[a]\nop=commit\ndir=/d\nops=5\nrate_process=poisson\n"), HasSubstr("needs rate_ops="));
-  EXPECT_THAT(complaint("[a]\nop=commit\ndir=/d\nops=5\nrate_process=uniform\n"),
-              AllOf(HasSubstr("a.ini:5: "), HasSubstr("poisson")));
-  EXPECT_THAT(complaint("[a]\nop=recovery\ndir=/d\nrate_ops=5\n"), HasSubstr("op=recovery"));
-  EXPECT_THAT(complaint("[a]\nop=batch_put\ndir=/d\ntime_based=1\n"), HasSubstr("set runtime="));
-  EXPECT_THAT(complaint("[a]\nop=commit\ndir=/d\nruntime=5\nops=5\ntime_based=1\n"), HasSubstr("set one"));
-  EXPECT_THAT(complaint("[a]\nop=commit\ndir=/d\nrate_ops=5\n"), HasSubstr("never ends"));
-  EXPECT_EQ(complaint("[a]\nop=batch_put\ndir=/d\nrate_ops=0\n"), "");
+TEST(JobFile, WhatASectionDoesNotSayFollowsFromWhatItSays) {
+  const auto jobs = jobs_of(
+      "[global]\nstonewall\ndir=/d\nops=5\n"
+      "[overwrite]\nop=put\n[fill]\nop=put\nkey_order=shuffled\n[fill-families]\nop=put\nkey_dist=sequential\ncfs=4\n"
+      "[get]\nop=get\n[anew]\nop=put\npreload=0\n[same]\nop=put\npreload=0\nfresh=0\n");
+  ASSERT_EQ(jobs.size(), 6U);
+  EXPECT_TRUE(jobs[0].preload && !jobs[0].fresh && !jobs[0].makes_data());
+  EXPECT_TRUE(!jobs[1].preload && jobs[1].fresh && jobs[1].makes_data());
+  EXPECT_EQ(jobs[1].cf_placement, Placement::kHashed);
+  EXPECT_EQ(jobs[2].key_order, KeyOrder::kSequential);
+  EXPECT_EQ(jobs[2].cf_placement, Placement::kPinned);
+  EXPECT_FALSE(jobs[2].makes_data());  // One client: three families stay empty.
+  EXPECT_TRUE(jobs[3].preload && !jobs[3].fresh);
+  EXPECT_TRUE(!jobs[4].preload && jobs[4].fresh && !jobs[4].makes_data());
+  EXPECT_TRUE(!jobs[5].preload && !jobs[5].fresh);
 }
 
-TEST(JobFile, WhatAnEngineCannotDoIsRefusedWithTheKeyOrTheWayAround) {
-  const std::string rocks = "[a]\ndir=/d\nops=5\nengine=rocksdb\n";
-  EXPECT_THAT(complaint(rocks + "op=readrandom\non_shard=1\n"),
-              AllOf(HasSubstr("a.ini:6: "), HasSubstr("engine=rocksdb has no on_shard=")));
-  EXPECT_THAT(complaint(rocks + "op=commit\nwal_sync=dsync\n"), HasSubstr("has no wal_sync="));
-  EXPECT_THAT(complaint(rocks + "op=overwrite\nclients=4\niodepth=8\n"), HasSubstr("clients=32 has as many in flight"));
-  EXPECT_THAT(complaint(rocks + "op=readrandom\niodepth=8\n"), HasSubstr("session=1"));
-  EXPECT_THAT(complaint(rocks + "op=recovery\n"), HasSubstr("op=recovery"));
-  EXPECT_THAT(complaint("[a]\nop=commit\nengine=rocksbd\n"), AllOf(HasSubstr("a.ini:3: "), HasSubstr("'rocksdb'")));
-  EXPECT_EQ(complaint(rocks + "op=readrandom\nsession=1\niodepth=8\nmemory_limit=1g\n"), "");
+TEST(JobFile, CopiesRunTogetherAndStonewallsDivide) {
+  const auto jobs = jobs_of(
+      "[global]\ndir=/d\nop=get\nops=5\n"
+      "[a]\nnumjobs=3\nclients=2\n[b]\n[c]\nstonewall\nnumjobs=2\n[d]\nwait_for_previous=1\n");
+  ASSERT_EQ(jobs.size(), 7U);
+  EXPECT_EQ(jobs[0].name, "a.1");
+  EXPECT_EQ(jobs[2].name, "a.3");
+  EXPECT_NE(jobs[0].stream, jobs[2].stream);
+  EXPECT_EQ(jobs[0].clients_together, 7U);
+  std::vector<bool> walls;
+  for (const Job& job : jobs) {
+    walls.push_back(job.stonewall);
+  }
+  EXPECT_EQ(walls, (std::vector<bool>{true, false, false, false, true, false, true}));
 }
 
-TEST(JobFile, KeyDistributionsAreReadAndRefusedWithWhatWasExpected) {
-  EXPECT_EQ(jobs_of("[a]\nop=readrandom\ndir=/d\nops=5\nkey_dist=latest:1.1\n")[0].key_dist.shape.parameter, 1.1);
-  EXPECT_THAT(complaint("[a]\nop=scan\nkey_dist=zipfian\n"),
-              AllOf(HasSubstr("a.ini:3: "), HasSubstr("zipf:THETA"), HasSubstr("latest")));
-  EXPECT_THAT(complaint("[a]\nop=fillrandom\ndir=/d\nkey_dist=zipf:1\n"), HasSubstr("write each key once"));
+TEST(JobFile, APeerGetsAThreadForEachCallInFlight) {
+  const auto jobs =
+      jobs_of("[global]\nstonewall\ndir=/d\nop=get\nops=5\nclients=4\niodepth=8\n[ours]\n[theirs]\nengine=lmdb\n");
+  EXPECT_EQ(jobs[0].clients, 4U);
+  EXPECT_EQ(jobs[0].iodepth, 8U);
+  EXPECT_EQ(jobs[1].clients, 32U);
+  EXPECT_EQ(jobs[1].iodepth, 1U);
+}
+
+TEST(JobFile, CacheDecidesTheMemoryLimit) {
+  const auto jobs =
+      jobs_of("[a]\nop=get\nops=5\ndir=/d\ncache=450m\n[b]\nstonewall\nop=get\nops=5\ndir=/d\nengine=lmdb\ncache=450m\n");
+  EXPECT_EQ(jobs[0].runtime.memory_limit, std::uint64_t{1000} << 20U);
+  EXPECT_EQ(peer_settings(jobs[1]).cache_bytes, std::uint64_t{450} << 20U);
+}
+
+TEST(JobFile, MixesAreSharesOfOne) {
+  const auto jobs = jobs_of("[a]\nop=mixed\nopmix=get:3,put:1\nops=5\ndir=/d\n");
+  ASSERT_EQ(jobs[0].mix.size(), 2U);
+  EXPECT_EQ(jobs[0].mix[0].share, 0.75);
+  EXPECT_TRUE(jobs[0].writes() && jobs[0].reads() && !jobs[0].deletes());
+  EXPECT_EQ(mix_text(jobs[0].mix), "get:75,put:25");
+}
+
+// Each file of bad_jobs/ says in its first line what is wrong with it.
+TEST(BadJobs, EachIsAnsweredWithFileLineAndWhatWasExpected) {
+  const std::filesystem::path folder = std::filesystem::path(PENSTOCK_SOURCE_DIR) / "tests/bench/bad_jobs";
+  std::size_t files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    std::ifstream input(entry.path());
+    std::stringstream content;
+    content << input.rdbuf();
+    const std::string text = content.str();
+    ASSERT_TRUE(text.starts_with("; ")) << entry.path();
+    const std::string expected = text.substr(2, text.find('\n') - 2);
+    std::string found = "no complaint";
+    try {
+      build_jobs(parse_job_text(text, "bad.ini", {}), {});
+    } catch (const UsageError& error) {
+      found = error.what();
+    }
+    EXPECT_EQ(found, expected) << entry.path();
+    EXPECT_TRUE(found.starts_with("bad.ini:")) << entry.path();
+    ++files;
+  }
+  EXPECT_GE(files, 50U);
 }
 
 class Included : public ::testing::Test {
@@ -166,10 +195,11 @@ class Included : public ::testing::Test {
 };
 
 TEST_F(Included, LinesStandWhereTheyAreIncludedAndPathsCountFromTheFile) {
-  write("common/base.ini", "[global]\ndir=/d\nop=commit\nops=5\ninclude more.ini\n");
+  write("common/base.ini", "[global]\ndir=/d\nop=put\nops=5\ninclude more.ini\n");
   write("common/more.ini", "clients=3\n");
   write("common/size7.ini", "keys=70\n");
-  write("a.ini", "include = common/base.ini\n[one]\nops=6\ninclude common/size${SIZE}.ini ; a comment\nseed=8\n[two]\n");
+  write("a.ini",
+        "include = common/base.ini\n[one]\nops=6\ninclude common/size${SIZE}.ini ; a comment\nseed=8\n[two]\nstonewall\n");
   const auto found = jobs("a.ini");
   ASSERT_EQ(found.size(), 2U);
   EXPECT_EQ(found[0].ops, 6U);
@@ -182,7 +212,7 @@ TEST_F(Included, LinesStandWhereTheyAreIncludedAndPathsCountFromTheFile) {
 
 TEST_F(Included, MistakesNameTheFileInWhichTheyAre) {
   write("base.ini", "[global]\n\nclient=3\n");
-  write("a.ini", "include base.ini\n[one]\nop=commit\n");
+  write("a.ini", "include base.ini\n[one]\nop=put\nops=5\n");
   EXPECT_THAT(complaint_of("a.ini"), AllOf(HasSubstr("base.ini:3: "), HasSubstr("'clients'")));
 }
 
@@ -194,28 +224,6 @@ TEST_F(Included, FilesThatAreNotThereOrIncludeEachOtherAreRefusedWithTheirLine) 
   write("c.ini", "[one]\ninclude d.ini\n");
   write("d.ini", "include c.ini\n");
   EXPECT_THAT(complaint_of("c.ini"), HasSubstr("without end"));
-}
-
-// The files of bench/jobs, as they are.
-TEST(JobFile, TheFilesThatComeWithItAreUnderstood) {
-  const std::filesystem::path folder = std::filesystem::path(PENSTOCK_SOURCE_DIR) / "bench/jobs";
-  std::size_t files = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    EXPECT_NO_THROW(build_jobs(read_job_file(entry.path().string(), {}), {{.key = "dir", .value = "/d", .place = {}}}))
-        << entry.path();
-    ++files;
-  }
-  EXPECT_GE(files, 10U);
-}
-
-TEST(JobFile, TextThatIsNoJobFileIsRefusedWithItsLine) {
-  EXPECT_THAT(complaint(""), HasSubstr("no job"));
-  EXPECT_THAT(complaint("[global]\nop=commit\n"), HasSubstr("no job"));
-  EXPECT_THAT(complaint("op=commit\n"), HasSubstr("a.ini:1: "));
-  EXPECT_THAT(complaint("\n[a\n"), HasSubstr("a.ini:2: "));
-  EXPECT_THAT(complaint("[]\n"), HasSubstr("a.ini:1: "));
-  EXPECT_THAT(complaint("[a]\n=5\n"), HasSubstr("a.ini:2: "));
-  EXPECT_THAT(complaint("[a]\nsome words\n"), HasSubstr("some words"));
 }
 
 TEST(JobFile, SizesAndTimesHaveUnits) {

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "tools/penstock-bench/workload.h"
+#include "tools/penstock-bench/plan.h"
 
 namespace penstock::bench {
 namespace {
@@ -14,8 +14,7 @@ namespace {
 constexpr std::uint64_t kKeys = 1000;
 
 Job job_of(const std::string& settings) {
-  return build_jobs(parse_job_text("[a]\nop=overwrite\nops=1\ndir=/d\nkeys=1000\nclients=4\n" + settings, "a.ini", {}), {})
-      .front();
+  return build_jobs(parse_job_text("[a]\nop=put\nops=1\ndir=/d\nkeys=1000\nclients=4\n" + settings, "a.ini", {}), {}).front();
 }
 
 std::vector<int> counts_of(const Job& job, std::uint64_t stream = 1) {
@@ -63,12 +62,11 @@ TEST(KeyChoice, LatestCountsBackFromTheLastKey) {
 
 TEST(KeyChoice, APlanGivesEachClientItsOwnKeysWithTheDistributionWanted) {
   const Job job = job_of("key_dist=zipf:1.2\nkey_scatter=0\n");
-  const Permutation permutation(kKeys, job.seed);
   for (std::uint32_t client = 0; client < job.clients; ++client) {
-    Plan plan(job, permutation, client);
+    Plan plan(job, client);
     std::vector<int> counts(kKeys);
     for (int step = 0; step < 5000; ++step) {
-      const std::uint32_t number = plan.next().number;
+      const std::uint32_t number = plan.next(OpKind::kPut).number;
       ASSERT_EQ(number % job.clients, client);
       ++counts.at(number);
     }

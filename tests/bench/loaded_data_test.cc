@@ -8,9 +8,7 @@
 #include <vector>
 
 #include "penstock/db.h"
-#include "tools/penstock-bench/job.h"
-#include "tools/penstock-bench/runner.h"
-#include "tools/penstock-bench/session.h"
+#include "tests/bench/run_sections.h"
 
 namespace penstock::bench {
 namespace {
@@ -32,20 +30,15 @@ class LoadedData : public ::testing::Test {
     const std::string text =
         "[global]\ndir=" + directory() +
         "\nreactors=2\nshards=2\nmemory_limit=64m\ndurability=written\nkeys=500\nkey_size=16\nvalue_size=100\n" + sections;
-    Session session;
-    std::vector<JobResult> results;
-    for (const Job& job : build_jobs(parse_job_text(text, "test.ini", {}), {})) {
-      results.push_back(run_job(session, job, Eta::kNever));
-    }
-    session.close();
-    return results;
+    return run_sections(text);
   }
 
   fs::path path_;
 };
 
 TEST_F(LoadedData, IsLoadedIntoAnEmptyDatabaseWhereAnotherJobLeftRows) {
-  const auto results = run("[other]\nop=batch_put\nfamilies=2\nbatch=100\ncommits=5\nseed=7\n[scan]\nop=scan\nops=50\n");
+  const auto results =
+      run("[other]\nop=put\npreload=0\nops=1000\ncfs=2\nbatch=100\nseed=7\n[scan]\nstonewall\nop=scan\nops=50\n");
   ASSERT_EQ(results.size(), 2U);
   EXPECT_EQ(results[1].error, "");
   EXPECT_EQ(results[1].loaded_keys, 500U);
@@ -65,7 +58,7 @@ TEST_F(LoadedData, NeverTakesADatabaseOfSomeoneElseAway) {
     ASSERT_TRUE(family.has_value());
     EXPECT_TRUE(database.put(*family, "key", "value").get().is_ok());
   });
-  EXPECT_EQ(run("[read]\nop=readrandom\nops=50\n")[0].error, "");
+  EXPECT_EQ(run("[read]\nop=get\nops=50\n")[0].error, "");
   with_database([](Database& database) {
     const Outcome<Family> family = database.open_family("theirs").get();
     ASSERT_TRUE(family.has_value());

@@ -31,7 +31,7 @@ log = pathlib.Path(__file__).parent / "calls"
 with log.open("a") as calls:
     calls.write(json.dumps(sys.argv[1:]) + "\n")
 number = len(log.read_text().splitlines())
-engine = sys.argv[sys.argv.index("--engine") + 1]
+engine = sys.argv[sys.argv.index("--only-engine") + 1]
 jobs = [{"jobname": name, "ops_per_second": number * (100 if of == "penstock" else 10), "user_bytes": 10, "system": {"written_bytes": 25}}
         for name, of in JOBS if of == engine]
 env = {"kernel": "Linux", "processor": "one", "cores": 2, "file_system": "ext4"}
@@ -61,7 +61,7 @@ class Compare(unittest.TestCase):
     def test_engines_run_in_turn_and_the_first_one_changes(self):
         code, _, _, calls = self.run_compare("overwrite", "--rounds", "3")
         self.assertEqual(code, 0)
-        engines = [call[call.index("--engine") + 1] for call in calls]
+        engines = [call[call.index("--only-engine") + 1] for call in calls]
         self.assertEqual(engines, ["penstock", "rocksdb", "rocksdb", "penstock", "penstock", "rocksdb"])
 
     def test_medians_spread_and_ratios_are_printed_without_what_only_prepares(self):

@@ -1,94 +1,137 @@
 // Clients of a job: what one thread, or one coroutine on a shard, does between the start and the end of a run.
 //
-// Invariants: those of workload.h. Each function waits for the others at the start, works until its steps or the time are up,
-// or something failed, and returns with nothing in flight. With a rate it waits before each call until that is due, and takes
-// what is answered meanwhile. Thread: the client's.
+// Invariants: those of workload.h and plan.h. Each function waits for the others at the start, works until its steps or the
+// time are up, or something failed, and returns with nothing in flight. With a rate it waits before each call until that is
+// due, and takes what is answered meanwhile.
+//   Client-I1 A value that is read is one that was written under its key, or the job fails.
+// Thread: the client's.
 #pragma once
 
 #include <atomic>
 #include <barrier>
 #include <cstdint>
-#include <limits>
+#include <map>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "penstock/task.h"
 #include "tools/penstock-bench/machine.h"
+#include "tools/penstock-bench/plan.h"
 #include "tools/penstock-bench/schedule.h"
 #include "tools/penstock-bench/workload.h"
 
 namespace penstock::bench {
 
-inline constexpr std::uint64_t kUnlimited = std::numeric_limits<std::uint64_t>::max();
-
 inline void add(std::atomic<std::uint64_t>& counter, std::uint64_t count) {
   counter.store(counter.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);  // One writer.
 }
 
-/// Share of `total` that client `client` of `clients` gets; the shares add up to total.
-inline std::uint64_t share_begin(std::uint64_t total, std::uint32_t client, std::uint32_t clients) {
-  return static_cast<std::uint64_t>(static_cast<unsigned __int128>(total) * client / clients);
-}
+class Run;
 
-/// Operations of a client that reads.
-inline std::uint64_t limit_of(const Job& job, std::uint32_t client) {
-  return job.ops == 0 ? kUnlimited : share_begin(job.ops, client + 1, job.clients) - share_begin(job.ops, client, job.clients);
-}
+/// Where the clients of all jobs wait for each other. The last one sets the times of all jobs.
+class StartLine {
+ public:
+  StartLine(std::ptrdiff_t clients, std::vector<Run*>& runs) : barrier_(clients, SetTimes{&runs}) {}
+  void arrive_and_wait() { barrier_.arrive_and_wait(); }
 
-/// Takes the time when the last client is ready: before any of them goes on.
-struct Clock {
-  std::uint64_t runtime_ns;
-  std::atomic<std::uint64_t>* start_ns;
-  std::atomic<std::uint64_t>* deadline_ns;
-  void operator()() const noexcept {
-    *start_ns = now_ns();
-    *deadline_ns = runtime_ns == 0 ? kUnlimited : *start_ns + runtime_ns;
-  }
+ private:
+  struct SetTimes {
+    std::vector<Run*>* runs;
+    void operator()() const noexcept;
+  };
+  std::barrier<SetTimes> barrier_;
 };
 
-/// What the clients of a run share.
-struct Run {
-  explicit Run(const Load& with)
-      : load(with),
-        start(with.job.clients, Clock{.runtime_ns = with.job.runtime_ns, .start_ns = &start_ns, .deadline_ns = &deadline_ns}) {}
+/// What the clients of a job share.
+class Run {
+ public:
+  explicit Run(const Load& with) : load(with) {}
 
-  const Load& load;
-  std::atomic<std::uint64_t> start_ns{0};
-  std::atomic<std::uint64_t> deadline_ns{kUnlimited};
-  std::atomic<bool> failed{false};
-  std::barrier<Clock> start;
-
-  /// Of each shard, the numbers of its keys; made for the first client that asks.
-  const std::vector<std::uint32_t>& numbers_of(ShardId shard) {
-    std::call_once(numbers_made_, [this] {
-      numbers_by_shard_.resize(load.database->shard_count());
-      std::string key(load.job.key_size, '\0');
-      for (std::uint32_t number = 0; number < load.job.keys; ++number) {
-        load.dataset.fill_key(number, key.data());
-        numbers_by_shard_[load.families.front().shard_of(key)].push_back(number);
-      }
-    });
-    return numbers_by_shard_[shard];
-  }
-
-  bool should_stop(std::uint64_t at_ns) const {
+  /// Each client once, when it is ready: returns when its job begins.
+  void start(StartLine& line);
+  bool should_stop(std::uint64_t at_ns) const noexcept {
     return failed.load(std::memory_order_relaxed) || g_interrupted.load(std::memory_order_relaxed) ||
            at_ns >= deadline_ns.load(std::memory_order_relaxed);
   }
   /// How long a client that wants to be woken then may sleep before it asks should_stop() again.
-  std::uint64_t nap_ns(std::uint64_t wake_ns, std::uint64_t at_ns) const;
+  std::uint64_t nap_ns(std::uint64_t wake_ns, std::uint64_t at_ns) const noexcept;
+  /// The keys of a family that a shard has; made for the first client that asks.
+  const std::vector<std::uint32_t>& numbers_of(std::uint32_t family, ShardId shard);
+  void set_times(std::uint64_t now) noexcept;
+
+  const Load& load;
+  std::atomic<std::uint64_t> start_ns{0};    ///< 0: not begun.
+  std::atomic<std::uint64_t> measure_ns{0};  ///< From then on calls count.
+  std::atomic<std::uint64_t> deadline_ns{kUnlimited};
+  std::atomic<std::uint64_t> end_ns{0};  ///< Of the last client that has ended.
+  std::atomic<bool> failed{false};
 
  private:
-  std::once_flag numbers_made_;
-  std::vector<std::vector<std::uint32_t>> numbers_by_shard_;
+  std::mutex numbers_mutex_;
+  std::map<std::pair<std::uint32_t, ShardId>, std::vector<std::uint32_t>> numbers_;
 };
 
-Pacer pacer_of(const Job& job, std::uint32_t client);
+/// What a call did, besides taking time.
+struct Tally {
+  std::uint64_t operations = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t rows = 0;
+  std::uint64_t misses = 0;
+};
 
-/// Which of the keys a client asks for, as streams of KeyChoice.
-inline constexpr std::uint64_t kReadStream = 0x5ead;
-inline constexpr std::uint64_t kScanStream = 0x5ca7;
+/// What all kinds of clients have in common: their plan and pace, the checks of what they read, their statistics.
+class ClientCore {
+ public:
+  ClientCore(Run& run, std::uint32_t client, ClientResult& result) : ClientCore(run, client, result, key_set(run, client)) {}
+  ClientCore(Run& run, std::uint32_t client, ClientResult& result, const KeySet& set);
+
+  Run& run() noexcept { return run_; }
+  const Job& job() const noexcept { return job_; }
+  Pacer& pacer() noexcept { return pacer_; }
+  const Family& family(const Step& step) const { return run_.load.families[step.family]; }
+
+  bool goes_on(std::uint64_t at_ns) const noexcept { return left_ > 0 && result_.error.empty() && !run_.should_stop(at_ns); }
+  /// The next call; its operations count as issued from now on.
+  Call next_call();
+  Step next(OpKind kind) noexcept { return plan_.next(kind); }
+  /// A call that was never made.
+  void take_back(const Call& call) noexcept;
+  /// Says how far behind the client is, when it has made its last call.
+  void note_end(std::uint64_t at_ns) noexcept { result_.behind_ns = left_ > 0 ? pacer_.behind_ns(at_ns) : 0; }
+
+  /// Each good until the next call of the same.
+  Bytes key_of(std::uint32_t number);
+  Bytes value_of(const Step& step);
+
+  /// A put or a delete of `batch`: the step's. Counts its bytes.
+  Status add_to(Batch& batch, const Step& step, Tally& tally);
+  /// Checks the answer to a get, and counts it. False: the run fails.
+  bool accepts(const Step& step, std::optional<Bytes> value, Tally& tally);
+  bool accepts_row(std::uint32_t family, Bytes key, Bytes value, Tally& tally);
+
+  void note(OpKind kind, std::uint64_t start_ns, std::uint64_t end_ns, const Tally& tally);
+  void fail(std::string error);
+
+ private:
+  static KeySet key_set(Run& run, std::uint32_t client);
+  void look_for_newest();
+
+  Run& run_;
+  const Job& job_;
+  const std::uint32_t client_;
+  ClientCounters& counters_;
+  ClientResult& result_;
+  Plan plan_;
+  Pacer pacer_;
+  std::uint64_t left_;
+  bool follows_newest_;
+  std::string key_;
+  std::string value_;
+};
 
 /// Passes the time until the next call is due with `wait(nanoseconds)`, which may end earlier. False: the run ends before.
 template <typename Wait>
@@ -107,15 +150,28 @@ bool wait_until_due(const Run& run, const Pacer& pacer, Wait wait) {
 /// The same for a coroutine, by the timers of its reactor, whose thread sleeps precisely from then on.
 Task<bool> sleep_until_due(const Run& run, const Pacer& pacer);
 
-void write_from_thread(Run& run, std::uint32_t client, ClientResult& result);
-void write_on_shard(Run& run, std::uint32_t client, ClientResult& result);
-void read_from_thread(Run& run, std::uint32_t client, ClientResult& result);
-void read_through_session(Run& run, std::uint32_t client, ClientResult& result);
-void read_on_shard(Run& run, std::uint32_t client, ClientResult& result);
-void scan_from_thread(Run& run, std::uint32_t client, ClientResult& result);
-void scan_on_shard(Run& run, std::uint32_t client, ClientResult& result);
-void write_to_peer(Run& run, std::uint32_t client, ClientResult& result);
-void read_from_peer(Run& run, std::uint32_t client, ClientResult& result);
-void scan_from_peer(Run& run, std::uint32_t client, ClientResult& result);
+/// The shard on which a client with placement=on_shard runs.
+ShardId shard_of_client(const Run& run, std::uint32_t client);
+
+/// A client that could not be made does not keep the others waiting.
+template <typename Kind>
+void run_client_as(Run& run, StartLine& line, std::uint32_t client, ClientResult& result) {
+  std::unique_ptr<Kind> one;
+  try {
+    one = std::make_unique<Kind>(run, client, result);
+  } catch (...) {
+    run.failed = true;
+    run.start(line);
+    throw;
+  }
+  run.start(line);
+  one->run();
+}
+
+using Client = void (*)(Run& run, StartLine& line, std::uint32_t client, ClientResult& result);
+void call_from_thread(Run& run, StartLine& line, std::uint32_t client, ClientResult& result);
+void get_through_session(Run& run, StartLine& line, std::uint32_t client, ClientResult& result);
+void call_on_shard(Run& run, StartLine& line, std::uint32_t client, ClientResult& result);
+void call_peer(Run& run, StartLine& line, std::uint32_t client, ClientResult& result);
 
 }  // namespace penstock::bench

@@ -8,12 +8,12 @@
 
 namespace penstock::bench {
 
-Dataset::Dataset(std::uint32_t key_size, std::uint32_t value_size, std::uint64_t seed)
-    : key_size_(key_size), value_size_(value_size), seed_(mix_bits(seed + 1)) {
+Dataset::Dataset(std::uint32_t key_size, ValueSizes value_size, std::uint64_t seed)
+    : key_size_(key_size), sizes_(std::move(value_size)), seed_(mix_bits(seed + 1)) {
   PENSTOCK_ASSERT_LE(kKeySizeMin, key_size);
-  PENSTOCK_ASSERT_LE(kValueSizeMin, value_size);
+  PENSTOCK_ASSERT_LE(kValueSizeMin, sizes_.min());
   base::Random random(seed_);
-  pattern_.resize(kPatternPlaces + value_size);
+  pattern_.resize(kPatternPlaces + sizes_.max());
   std::ranges::generate(pattern_, [&] { return static_cast<char>(random.next() & 0xffU); });
 }
 
@@ -35,27 +35,30 @@ std::uint32_t Dataset::number_of(std::string_view key) const noexcept {
   return number;
 }
 
-void Dataset::fill_value(std::uint32_t family, std::uint32_t number, std::uint32_t version, char* value) const noexcept {
+std::uint32_t Dataset::fill_value(std::uint32_t family, std::uint32_t number, std::uint32_t version,
+                                  char* value) const noexcept {
   const std::uint64_t tag = tag_of(family, number, version);
+  const std::uint32_t size = sizes_.of(tag);
   std::memcpy(value, &version, sizeof(version));
   std::memcpy(value + sizeof(version), &tag, sizeof(tag));
-  std::memcpy(value + kValueSizeMin, pattern_.data() + tag % kPatternPlaces, value_size_ - kValueSizeMin);
+  std::memcpy(value + kValueSizeMin, pattern_.data() + tag % kPatternPlaces, size - kValueSizeMin);
+  return size;
 }
 
 std::optional<std::uint32_t> Dataset::value_version(std::uint32_t family, std::uint32_t number,
                                                     std::string_view value) const noexcept {
-  if (value.size() != value_size_) {
+  if (value.size() < kValueSizeMin) {
     return std::nullopt;
   }
   std::uint32_t version = 0;
   std::uint64_t tag = 0;
   std::memcpy(&version, value.data(), sizeof(version));
   std::memcpy(&tag, value.data() + sizeof(version), sizeof(tag));
-  if (tag != tag_of(family, number, version)) {
+  if (tag != tag_of(family, number, version) || value.size() != sizes_.of(tag)) {
     return std::nullopt;
   }
   const bool same =
-      std::memcmp(value.data() + kValueSizeMin, pattern_.data() + tag % kPatternPlaces, value_size_ - kValueSizeMin) == 0;
+      std::memcmp(value.data() + kValueSizeMin, pattern_.data() + tag % kPatternPlaces, value.size() - kValueSizeMin) == 0;
   return same ? std::optional(version) : std::nullopt;
 }
 

@@ -1,8 +1,8 @@
 // The data that the workloads write: keys and values made from numbers, the same for every engine that is compared.
 //
 // A key is its number, 8 bytes big-endian (fewer if key_size is smaller), then '0's. A value carries its version and a tag
-// over (seed, family, number, version), then bytes of a fixed random pattern at a place that the tag decides: so any value read
-// can be checked with nothing but its key, and making one costs a hash and two copies. Invariants:
+// over (seed, family, number, version), then bytes of a fixed random pattern at a place that the tag decides, as many as the
+// tag says: so any value read can be checked with nothing but its key, and making one costs a hash and two copies. Invariants:
 //   Dataset-I1 Permutation is a bijection of [0, count).
 //   Dataset-I2 value_version() returns a version only if every byte of the value is the one that fill_value() writes for it.
 // Thread: all const; one object may serve many.
@@ -14,10 +14,11 @@
 #include <string>
 #include <string_view>
 
+#include "tools/penstock-bench/value_sizes.h"
+
 namespace penstock::bench {
 
 inline constexpr std::uint32_t kKeySizeMin = 4;
-inline constexpr std::uint32_t kValueSizeMin = 12;  // Version and tag.
 
 inline std::uint64_t mix_bits(std::uint64_t value) noexcept {
   // The finaliser of splitmix64.
@@ -28,17 +29,17 @@ inline std::uint64_t mix_bits(std::uint64_t value) noexcept {
 
 class Dataset {
  public:
-  Dataset(std::uint32_t key_size, std::uint32_t value_size, std::uint64_t seed);
+  Dataset(std::uint32_t key_size, ValueSizes value_size, std::uint64_t seed);
 
   std::uint32_t key_size() const noexcept { return key_size_; }
-  std::uint32_t value_size() const noexcept { return value_size_; }
+  std::uint32_t value_size_max() const noexcept { return sizes_.max(); }
 
   /// Writes key_size() bytes.
   void fill_key(std::uint32_t number, char* key) const noexcept;
   /// Of a key of ours.
   std::uint32_t number_of(std::string_view key) const noexcept;
-  /// Writes value_size() bytes.
-  void fill_value(std::uint32_t family, std::uint32_t number, std::uint32_t version, char* value) const noexcept;
+  /// Writes the value, of up to value_size_max() bytes, and returns how many.
+  std::uint32_t fill_value(std::uint32_t family, std::uint32_t number, std::uint32_t version, char* value) const noexcept;
   /// The version of a value of ours, or nothing if any byte of it is wrong.
   std::optional<std::uint32_t> value_version(std::uint32_t family, std::uint32_t number, std::string_view value) const noexcept;
 
@@ -50,7 +51,7 @@ class Dataset {
   }
 
   std::uint32_t key_size_;
-  std::uint32_t value_size_;
+  ValueSizes sizes_;
   std::uint64_t seed_;
   std::string pattern_;
 };

@@ -5,157 +5,24 @@
 #include <algorithm>
 #include <limits>
 #include <set>
-#include <span>
 #include <utility>
 
+#include "tools/penstock-bench/job_check.h"
 #include "tools/penstock-bench/job_keys.h"
 #include "tools/penstock-bench/job_words.h"
 
 namespace penstock::bench {
 namespace {
 
+constexpr std::uint64_t kKeysDefault = 1'000'000;
+
 const Key& key_of(const Setting& setting) {
   const Key* found = find_key(setting.key);
   if (found == nullptr) {
     throw UsageError(fmt::format("{}: unknown key '{}'; the nearest is '{}'", setting.place.to_string(), setting.key,
-                                 nearest_key(setting.key)));
+                                 nearest_word(setting.key, key_names())));
   }
   return *found;
-}
-
-// What a section gets where it says nothing; depends on its operation alone.
-void set_defaults(Job& job) {
-  job.fresh = op_fills(job.op);
-  switch (job.op) {
-    case Op::kBatchPut:
-      job.families = job.clients = 8;
-      job.batch = 1000;
-      job.commits = 50;
-      break;
-    case Op::kFillRandom:
-    case Op::kOverwrite:
-      job.placement = Placement::kHashed;
-      job.keys = 5'000'000;
-      job.key_size = 16;
-      job.value_size = 100;
-      job.batch = 100;
-      break;
-    case Op::kReadRandom:
-    case Op::kScan:
-      job.placement = Placement::kHashed;
-      job.keys = 5'000'000;
-      job.key_size = 16;
-      job.value_size = 100;
-      break;
-    case Op::kCommit:
-      job.placement = Placement::kHashed;
-      job.keys = 1'000'000;
-      job.key_size = 16;
-      job.value_size = 100;
-      break;
-    case Op::kRecovery:
-      job.families = job.clients = 8;
-      job.batch = 100;
-      job.log_bytes = 256_MiB;
-      break;
-  }
-}
-
-[[noreturn]] void refuse(const Job& job, const std::string& why) {
-  throw UsageError(fmt::format("{}: [{}] {}", job.place.to_string(), job.name, why));
-}
-
-void check_rate_and_time(const Job& job) {
-  if ((job.op == Op::kOverwrite || job.op == Op::kCommit || op_reads(job.op)) && job.ops == 0 && job.runtime_ns == 0) {
-    refuse(job, "never ends: set ops= or runtime=");
-  }
-  if (job.time_based && job.runtime_ns == 0) {
-    refuse(job, "time_based= never ends: set runtime=");
-  }
-  if (job.time_based && job.ops > 0) {
-    refuse(job, "time_based= goes on until runtime= is over and ops= until so many: set one");
-  }
-  if (job.rate.process != RateProcess::kLinear && job.rate.ops_per_second == 0) {
-    refuse(job, "rate_process= needs rate_ops=");
-  }
-  if (job.op == Op::kRecovery && (job.rate.ops_per_second > 0 || job.time_based)) {
-    refuse(job, "rate_ops= and time_based= are not for op=recovery: it writes log_bytes=, as fast as it can");
-  }
-}
-
-void check_combinations(Job& job) {
-  if (job.directory.empty()) {
-    refuse(job, "has no directory: set dir= or give --dir");
-  }
-  if (job.op == Op::kBatchPut) {
-    if (job.commits == 0) {
-      refuse(job, "commits= must be at least 1");
-    }
-    const std::uint64_t clients_per_family = (job.clients + job.families - 1) / job.families;
-    job.keys = clients_per_family * job.commits * job.batch;
-  } else if (job.op == Op::kRecovery) {
-    if (job.log_bytes == 0) {
-      refuse(job, "log_bytes= must be at least 1");
-    }
-    const std::uint64_t commits = job.log_bytes / (job.value_bytes_per_op() * job.batch * job.clients) + 1;
-    job.commits = commits;
-    job.keys = (job.clients + job.families - 1) / job.families * commits * job.batch;
-  } else if (job.families != 1) {
-    refuse(job, "families= is for op=batch_put and op=recovery; the others use one");
-  }
-  if (job.keys < job.clients) {
-    refuse(job, "keys= must be at least clients=");
-  }
-  if (job.keys > std::numeric_limits<std::uint32_t>::max()) {
-    refuse(job, "more than 2^32 - 1 keys per family");
-  }
-  check_rate_and_time(job);
-  if (job.op == Op::kCommit && job.batch != 1) {
-    refuse(job, "op=commit has batch=1; use op=overwrite for more");
-  }
-  if (job.on_shard && ((!op_reads(job.op) && job.op != Op::kCommit) || job.iodepth != 1)) {
-    refuse(job, "on_shard= is for op=readrandom, op=scan and op=commit with iodepth=1");
-  }
-  if (job.op == Op::kScan && job.iodepth != 1) {
-    refuse(job, "op=scan has iodepth=1: more clients= instead");
-  }
-  if (job.on_shard && job.op == Op::kCommit && job.placement != Placement::kPinned) {
-    refuse(job, "on_shard= with op=commit needs placement=pinned: a commit is made on the shard of its key");
-  }
-  if (job.key_dist.text != "random" && (op_fills(job.op) && job.op != Op::kCommit)) {
-    refuse(job, "key_dist= is for op=overwrite, op=commit, op=readrandom and op=scan: the others write each key once");
-  }
-  if (job.session && (job.op != Op::kReadRandom || job.on_shard)) {
-    refuse(job, "session= is for op=readrandom on threads");
-  }
-  if (job.key_size > kKeyBytesMax) {
-    refuse(job, fmt::format("key_size= is at most {}", kKeyBytesMax));
-  }
-  if (!op_reads(job.op) && job.batch * job.value_bytes_per_op() > kBatchBytesMax) {
-    refuse(job, "a batch is over the engine's 32 MiB: lower batch= or value_size=");
-  }
-}
-
-// What an engine cannot do is refused, not left out: two results that look alike would not be.
-void check_engine(const Job& job, const std::vector<Setting>& settings) {
-  if (job.engine == Engine::kPenstock) {
-    return;
-  }
-  const std::string engine = engine_name(job.engine);
-  for (const Setting& setting : settings) {
-    if (key_of(setting).scope == Scope::kPenstock) {
-      throw UsageError(fmt::format("{}: [{}] engine={} has no {}=: that is Penstock's own", setting.place.to_string(), job.name,
-                                   engine, setting.key));
-    }
-  }
-  if (job.op == Op::kRecovery) {
-    refuse(job, fmt::format("op=recovery reads Penstock's log: engine={} cannot", engine));
-  }
-  if (job.iodepth > 1 && !job.session) {
-    refuse(job, fmt::format("engine={} answers a call before it takes the next: iodepth=1{}; clients={} has as many in flight",
-                            engine, job.op == Op::kReadRandom ? ", or session=1 for multi-gets" : "",
-                            std::uint64_t{job.clients} * job.iodepth));
-  }
 }
 
 void apply(Job& job, const Setting& setting) {
@@ -167,36 +34,97 @@ void apply(Job& job, const Setting& setting) {
   }
 }
 
-Job build_job(const Section& section, const std::vector<Setting>& overrides) {
+// op=recovery: what each client has to commit so that the log gets as long as it should.
+void set_keys_of_recovery(Job& job) {
+  const double row_bytes = job.key_size + job.value_size.mean();
+  const double per_client = static_cast<double>(job.log_bytes) / (row_bytes * job.batch * job.clients);
+  const std::uint64_t commits = static_cast<std::uint64_t>(per_client) + 1;
+  job.keys = (job.clients + job.cfs - 1) / job.cfs * commits * job.batch;
+  job.key_order = KeyOrder::kSequential;
+}
+
+// What a job gets where its section says nothing, from what it does say.
+void set_the_rest(Job& job, const std::set<std::string>& given) {
+  const auto is_given = [&](const char* key) { return given.contains(key); };
+  if (job.op == Op::kRecovery || job.op < Op::kMixed) {
+    const OpKind kind = job.op == Op::kRecovery ? OpKind::kPut : static_cast<OpKind>(job.op);
+    if (job.op != Op::kBatch) {
+      job.mix = {{.kind = kind, .share = 1}};
+    }
+  }
+  if (job.key_dist.is_sequential) {
+    job.key_order = KeyOrder::kSequential;
+  }
+  job.log_bytes = is_given("log_bytes") || job.op != Op::kRecovery ? job.log_bytes : 256_MiB;
+  job.keys = is_given("keys") ? job.keys : kKeysDefault;
+  if (!is_given("cf_placement") && job.cfs > 1) {
+    job.cf_placement = Placement::kPinned;
+  }
+  if (!is_given("preload")) {
+    job.preload = job.op != Op::kRecovery && (job.op != Op::kPut || job.key_order == KeyOrder::kRandom);
+  }
+  if (!is_given("fresh")) {
+    job.fresh = job.op == Op::kRecovery || (job.op == Op::kPut && !job.preload);
+  }
+  constexpr std::uint64_t kHundred = 100;
+  if (job.cache_bytes > 0) {
+    job.runtime.memory_limit = job.cache_bytes * kHundred / job.database.cache_percent;
+  }
+  if (job.op == Op::kRecovery) {
+    set_keys_of_recovery(job);
+  }
+  if (job.engine != Engine::kPenstock) {  // A thread for each call in flight.
+    const std::uint64_t threads = std::uint64_t{job.clients} * job.iodepth;
+    job.clients = static_cast<std::uint32_t>(std::min<std::uint64_t>(threads, std::numeric_limits<std::uint32_t>::max()));
+    job.iodepth = 1;
+  }
+}
+
+Job build_job(const Section& section, std::vector<Setting> settings) {
   Job job;
   job.name = section.name;
   job.place = section.place;
-  std::vector<Setting> settings = section.settings;
-  settings.insert(settings.end(), overrides.begin(), overrides.end());
-  // The operation first: it decides the defaults of the others.
-  bool has_op = false;
-  for (const Setting& setting : settings) {
-    key_of(setting);
-    if (setting.key == "op") {
-      apply(job, setting);
-      has_op = true;
-    }
-  }
-  if (!has_op) {
-    refuse(job, "has no op=");
-  }
-  set_defaults(job);
+  std::set<std::string> given;
   for (const Setting& setting : settings) {
     apply(job, setting);
+    given.insert(setting.key);
   }
-  check_combinations(job);
-  check_engine(job, settings);
+  set_the_rest(job, given);
+  job.stonewall = job.stonewall || section.begins_file;
+  check_job(job, settings);
   return job;
+}
+
+void add_copies(const Job& job, std::vector<Job>& jobs) {
+  for (std::uint32_t copy = 0; copy < job.numjobs; ++copy) {
+    jobs.push_back(job);
+    if (job.numjobs > 1) {
+      jobs.back().name = fmt::format("{}.{}", job.name, copy + 1);
+      jobs.back().stream = copy;
+    }
+    jobs.back().stonewall = job.stonewall && copy == 0;
+    jobs.back().new_group = job.new_group && copy == 0;
+  }
 }
 
 }  // namespace
 
-std::string op_name(Op op) { return word_of<Op>(kOps, op); }
+bool Job::has_kind(OpKind kind) const noexcept { return std::ranges::find(mix, kind, &OpShare::kind) != mix.end(); }
+bool Job::writes() const noexcept {
+  return std::ranges::any_of(mix, [](const OpShare& share) { return kind_writes(share.kind); });
+}
+bool Job::reads() const noexcept {
+  return std::ranges::any_of(mix, [](const OpShare& share) { return share.kind >= OpKind::kGet; });
+}
+bool Job::deletes() const noexcept { return has_kind(OpKind::kDelete); }
+bool Job::makes_data() const noexcept {
+  const bool covers_all = cf_affinity == Affinity::kRandom || clients >= cfs;
+  return op == Op::kPut && key_order != KeyOrder::kRandom && fresh && !preload && covers_all;
+}
+std::uint32_t Job::ops_per_call(OpKind kind) const noexcept {
+  return kind == OpKind::kGet || kind == OpKind::kScan || kind == OpKind::kRmw ? 1 : batch;
+}
+
 std::string missing_engine_text(Engine engine) {
   return fmt::format("engine={} is not built in: install {} and build again (./dev deps installs it)", engine_name(engine),
                      engine_package(engine));
@@ -205,28 +133,25 @@ std::string missing_engine_text(Engine engine) {
 void require_engines(const std::vector<Job>& jobs) {
   for (const Job& job : jobs) {
     if (!has_engine(job.engine)) {
-      refuse(job, missing_engine_text(job.engine));
+      throw UsageError(fmt::format("{}: [{}] {}", job.place.to_string(), job.name, missing_engine_text(job.engine)));
     }
   }
 }
-
-std::string durability_name(Durability durability) { return word_of<Durability>(kDurabilities, durability); }
-std::string rate_process_name(RateProcess process) { return word_of<RateProcess>(kRateProcesses, process); }
-std::string io_backend_name(IoBackend backend) { return word_of<IoBackend>(kIoBackends, backend); }
-std::string wal_sync_name(WalSync wal_sync) { return word_of<WalSync>(kWalSyncs, wal_sync); }
-
-bool op_fills(Op op) { return op != Op::kOverwrite && !op_reads(op); }
-bool op_reads(Op op) { return op == Op::kReadRandom || op == Op::kScan; }
 
 std::vector<Job> build_jobs(const std::vector<Section>& sections, const std::vector<Setting>& overrides) {
   std::vector<Job> jobs;
   std::set<std::string> names;
   for (const Section& section : sections) {
-    jobs.push_back(build_job(section, overrides));
-    if (!names.insert(section.name).second) {
-      refuse(jobs.back(), "comes twice: results could not be told apart");
+    std::vector<Setting> settings = section.settings;
+    settings.insert(settings.end(), overrides.begin(), overrides.end());
+    add_copies(build_job(section, std::move(settings)), jobs);
+  }
+  for (const Job& job : jobs) {
+    if (!names.insert(job.name).second) {
+      throw UsageError(fmt::format("{}: [{}] comes twice: results could not be told apart", job.place.to_string(), job.name));
     }
   }
+  check_groups(jobs);
   return jobs;
 }
 

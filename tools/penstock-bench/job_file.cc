@@ -11,12 +11,14 @@
 #include <numeric>
 #include <optional>
 #include <sstream>
+#include <thread>
 #include <utility>
 
 namespace penstock::bench {
 namespace {
 
 constexpr std::string_view kBlanks = " \t\r";
+constexpr std::string_view kMachineVariables[] = {"ncores", "mb_memory"};
 
 std::string_view trim(std::string_view text) {
   const std::size_t first = text.find_first_not_of(kBlanks);
@@ -37,27 +39,25 @@ std::string_view without_comment(std::string_view line) {
   return line;
 }
 
-std::string with_environment(std::string_view value, const Environment& environment, const Place& place) {
-  std::string result;
-  std::size_t at = 0;
-  while (at < value.size()) {
-    if (!value.substr(at).starts_with("${")) {
-      result += value[at++];
-      continue;
-    }
-    const std::size_t end = value.find('}', at);
+// The length of $NAME or ${NAME} at the beginning of `text`, and NAME; nothing: it is no variable.
+struct Variable {
+  std::size_t length = 0;
+  std::string_view name;
+};
+std::optional<Variable> variable_at(std::string_view text, const Place& place) {
+  if (text.starts_with("${")) {
+    const std::size_t end = text.find('}');
     if (end == std::string_view::npos) {
-      throw UsageError(fmt::format("{}: ${{ without a closing brace in '{}'", place.to_string(), value));
+      throw UsageError(fmt::format("{}: ${{ without a closing brace in '{}'", place.to_string(), text));
     }
-    const std::string_view name = value.substr(at + 2, end - at - 2);
-    const auto found = environment.find(name);
-    if (found == environment.end()) {
-      throw UsageError(fmt::format("{}: the environment has no variable '{}'", place.to_string(), name));
-    }
-    result += found->second;
-    at = end + 1;
+    return Variable{.length = end + 1, .name = text.substr(2, end - 2)};
   }
-  return result;
+  for (const std::string_view name : kMachineVariables) {
+    if (text.starts_with('$') && text.substr(1).starts_with(name)) {
+      return Variable{.length = name.size() + 1, .name = name};
+    }
+  }
+  return std::nullopt;
 }
 
 Setting parse_setting(std::string_view line, const Environment& environment, const Place& place) {
@@ -104,7 +104,7 @@ std::optional<std::string_view> included_path(std::string_view line) {
 
 class Parser {
  public:
-  explicit Parser(const Environment& environment) : environment_(environment) {}
+  Parser(const Environment& environment, const std::vector<Setting>& globals) : environment_(environment), global_(globals) {}
 
   void parse(std::string_view text, const std::string& file) {
     Place place{.file = file, .line = 0};
@@ -117,12 +117,14 @@ class Parser {
         parse_line(line, place);
       }
     }
+    lines_ = place.line;  // In the end of the file that all began with.
   }
 
   std::vector<Section> finish(const std::string& file) {
     if (sections_.empty()) {
-      throw UsageError(fmt::format("{}: no job: a section other than [global] was expected", file));
+      throw UsageError(fmt::format("{}:{}: no job: a section other than [global] was expected", file, std::max(lines_, 1U)));
     }
+    sections_.front().begins_file = true;
     return std::move(sections_);
   }
 
@@ -167,6 +169,7 @@ class Parser {
   std::vector<Setting> global_;
   std::vector<Setting>* settings_ = nullptr;  // Of the section that is being read.
   int depth_ = 0;
+  std::uint32_t lines_ = 0;  // Of the file that was read last.
 };
 
 struct Number {
@@ -202,6 +205,25 @@ std::uint64_t scaled(const Number& number, const std::vector<std::pair<std::stri
 
 }  // namespace
 
+std::string with_environment(std::string_view value, const Environment& environment, const Place& place) {
+  std::string result;
+  while (!value.empty()) {
+    const std::optional<Variable> variable = variable_at(value, place);
+    if (!variable.has_value()) {
+      result += value.front();
+      value.remove_prefix(1);
+      continue;
+    }
+    const auto found = environment.find(variable->name);
+    if (found == environment.end()) {
+      throw UsageError(fmt::format("{}: the environment has no variable '{}'", place.to_string(), variable->name));
+    }
+    result += found->second;
+    value.remove_prefix(variable->length);
+  }
+  return result;
+}
+
 std::string Place::to_string() const { return fmt::format("{}:{}", file, line); }
 
 Environment process_environment() {
@@ -213,21 +235,27 @@ Environment process_environment() {
       environment.emplace(text.substr(0, equals), text.substr(equals + 1));
     }
   }
+  constexpr std::uint64_t kMiB = std::uint64_t{1} << 20U;
+  const auto pages = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES));
+  environment["ncores"] = std::to_string(std::max(1U, std::thread::hardware_concurrency()));
+  environment["mb_memory"] = std::to_string(pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGE_SIZE)) / kMiB);
   return environment;
 }
 
-std::vector<Section> parse_job_text(std::string_view text, const std::string& file, const Environment& environment) {
-  Parser parser(environment);
+std::vector<Section> parse_job_text(std::string_view text, const std::string& file, const Environment& environment,
+                                    const std::vector<Setting>& globals) {
+  Parser parser(environment, globals);
   parser.parse(text, file);
   return parser.finish(file);
 }
 
-std::vector<Section> read_job_file(const std::string& path, const Environment& environment) {
+std::vector<Section> read_job_file(const std::string& path, const Environment& environment,
+                                   const std::vector<Setting>& globals) {
   const std::optional<std::string> text = read_text(path);
   if (!text.has_value()) {
     throw UsageError(fmt::format("{}: the job file cannot be read", path));
   }
-  return parse_job_text(*text, path, environment);
+  return parse_job_text(*text, path, environment, globals);
 }
 
 std::uint64_t parse_size(std::string_view text) {

@@ -3,8 +3,8 @@
 //
 //   [global]            ; defaults for the sections below it; may come again
 //   dir=${HOME}/data
-//   [fill]              # sections run one after another
-//   keys=5m
+//   [fill]              # sections run at the same time unless there is a stonewall between them
+//   clients=$ncores
 //   reopen              ; a key alone is reopen=1
 //   include other.ini   ; its lines stand here; a relative path counts from this file's folder
 //
@@ -48,14 +48,20 @@ struct Section {
   std::string name;
   Place place;
   std::vector<Setting> settings;
+  bool begins_file = false;  ///< The first one of a file: jobs of different files do not run at the same time.
 };
 
-/// `environment` is asked for ${NAME}; tests pass their own.
+/// Asked for ${NAME}, and for $ncores and $mb_memory, which process_environment() knows of the machine. Tests pass their own.
 using Environment = std::map<std::string, std::string, std::less<>>;
 Environment process_environment();
 
-std::vector<Section> parse_job_text(std::string_view text, const std::string& file, const Environment& environment);
-std::vector<Section> read_job_file(const std::string& path, const Environment& environment);
+/// `globals` stand before the file's own [global].
+std::vector<Section> parse_job_text(std::string_view text, const std::string& file, const Environment& environment,
+                                    const std::vector<Setting>& globals = {});
+std::vector<Section> read_job_file(const std::string& path, const Environment& environment,
+                                   const std::vector<Setting>& globals = {});
+/// With ${NAME}, $ncores and $mb_memory put in. `place` is for the complaint.
+std::string with_environment(std::string_view value, const Environment& environment, const Place& place);
 
 /// Values. A value that is not understood throws std::invalid_argument with what was expected; job.cc adds the place.
 std::uint64_t parse_size(std::string_view text);         ///< 150, 4k, 1m, 2g, 1t; also KiB, MiB, ...

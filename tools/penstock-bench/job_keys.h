@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "tools/penstock-bench/job.h"
 
@@ -23,6 +24,7 @@ struct Key {
   const char* values;  ///< "SIZE", "TIME", "sync|written": for help.
   void (*set)(Job& job, const std::string& value);
   const char* help;
+  const char* preset = "";  ///< Without it; for help.
   Scope scope = Scope::kAll;
 };
 
@@ -35,12 +37,18 @@ std::span<const KeyBlock> key_blocks();
 
 /// nullptr: there is none.
 const Key* find_key(const std::string& name);
-std::string nearest_key(const std::string& name);
+std::vector<std::string> key_names();
 
 /// The blocks, each beside what it configures.
+std::span<const Key> job_keys();     ///< job_keys.cc
+std::span<const Key> data_keys();    ///< job_keys.cc
+std::span<const Key> load_keys();    ///< job_load_keys.cc
+std::span<const Key> engine_keys();  ///< job_engine_keys.cc
 std::span<const Key> output_keys();  ///< job_output_keys.cc
 
-/// One line per key; for --cmdhelp.
+/// A line for each key; for --cmdhelp.
 std::string key_help();
+/// All that is known of one; for --cmdhelp=KEY.
+std::string key_help(const Key& key);
 
 }  // namespace penstock::bench

@@ -7,7 +7,7 @@ namespace {
 
 constexpr Key kOutputKeys[] = {
     {"verify", kFlagValues, [](Job& job, const std::string& value) { job.verify = parse_flag(value); },
-     "afterwards close, open, check every acknowledged key"},
+     "Afterwards close, open, and check every key that a commit acknowledged.", "0"},
 };
 
 }  // namespace

@@ -23,12 +23,17 @@ struct Word {
   E value;
 };
 
-inline constexpr Word<Op> kOps[] = {{"batch_put", Op::kBatchPut},    {"fillrandom", Op::kFillRandom},
-                                    {"overwrite", Op::kOverwrite},   {"commit", Op::kCommit},
-                                    {"readrandom", Op::kReadRandom}, {"scan", Op::kScan},
+inline constexpr Word<Op> kOps[] = {{"put", Op::kPut},          {"insert", Op::kInsert}, {"delete", Op::kDelete},
+                                    {"batch", Op::kBatch},      {"get", Op::kGet},       {"multiget", Op::kMultiget},
+                                    {"scan", Op::kScan},        {"rmw", Op::kRmw},       {"mixed", Op::kMixed},
                                     {"recovery", Op::kRecovery}};
-inline constexpr Word<Durability> kDurabilities[] = {
-    {"sync", Durability::kSync}, {"written", Durability::kWritten}, {"buffered", Durability::kBuffered}};
+inline constexpr Word<OpKind> kKinds[] = {{"put", OpKind::kPut}, {"insert", OpKind::kInsert},     {"delete", OpKind::kDelete},
+                                          {"get", OpKind::kGet}, {"multiget", OpKind::kMultiget}, {"scan", OpKind::kScan},
+                                          {"rmw", OpKind::kRmw}};
+inline constexpr Word<Durability> kDurabilities[] = {{"sync", Durability::kSync},
+                                                     {"written", Durability::kWritten},
+                                                     {"buffered", Durability::kBuffered},
+                                                     {"unlogged", Durability::kUnlogged}};
 inline constexpr Word<IoBackend> kIoBackends[] = {
     {"auto", IoBackend::kAuto}, {"ring", IoBackend::kRing}, {"syscall", IoBackend::kSyscall}};
 inline constexpr Word<WalSync> kWalSyncs[] = {
@@ -39,7 +44,12 @@ inline constexpr Word<Engine> kEngines[] = {{"penstock", Engine::kPenstock},
                                             {"lmdb", Engine::kLmdb},
                                             {"leveldb", Engine::kLeveldb},
                                             {"wiredtiger", Engine::kWiredtiger}};
-inline constexpr Word<Placement> kPlacements[] = {{"pinned", Placement::kPinned}, {"hashed", Placement::kHashed}};
+inline constexpr Word<Placement> kCfPlacements[] = {{"pinned", Placement::kPinned}, {"hashed", Placement::kHashed}};
+inline constexpr Word<ClientPlace> kPlacements[] = {{"threads", ClientPlace::kThreads}, {"on_shard", ClientPlace::kOnShard}};
+inline constexpr Word<Affinity> kAffinities[] = {{"own", Affinity::kOwn}, {"random", Affinity::kRandom}};
+inline constexpr Word<KeyOrder> kKeyOrders[] = {
+    {"sequential", KeyOrder::kSequential}, {"shuffled", KeyOrder::kShuffled}, {"random", KeyOrder::kRandom}};
+inline constexpr Word<bool> kScanDirections[] = {{"forward", false}, {"reverse", true}};
 
 template <typename E>
 E parse_word(std::span<const Word<E>> words, const std::string& text) {
@@ -60,10 +70,23 @@ std::string word_of(std::span<const Word<E>> words, E value) {
   return found == words.end() ? "?" : found->word;
 }
 
+/// "sync|written|...": for help.
+template <typename E>
+std::string words_text(std::span<const Word<E>> words) {
+  std::string text;
+  for (const Word<E>& word : words) {
+    text += (text.empty() ? "" : "|") + std::string(word.word);
+  }
+  return text;
+}
+
 /// A whole number that fits 32 bits, with a unit if there is one.
 std::uint32_t parse_u32(const std::string& text, std::uint32_t min = 0);
 /// Anything but nothing.
 std::string parse_text(const std::string& text);
 KeyDist parse_key_dist(const std::string& text);
+/// get:80,put:20
+std::vector<OpShare> parse_mix(const std::string& text);
+std::string mix_text(const std::vector<OpShare>& mix);
 
 }  // namespace penstock::bench

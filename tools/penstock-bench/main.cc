@@ -3,20 +3,21 @@
 // Exit codes: 0 all is well, 1 a job or its verification failed, 2 usage, 128 interrupted.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "tools/penstock-bench/command_line.h"
 #include "tools/penstock-bench/hgrm.h"
 #include "tools/penstock-bench/job.h"
-#include "tools/penstock-bench/job_file.h"
 #include "tools/penstock-bench/job_keys.h"
+#include "tools/penstock-bench/manual.h"
 #include "tools/penstock-bench/peer.h"
 #include "tools/penstock-bench/report.h"
 #include "tools/penstock-bench/runner.h"
@@ -30,85 +31,24 @@ constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 constexpr int kExitInterrupted = 128;
 
-struct CommandLine {
-  std::vector<std::string> files;
-  std::string directory;
-  std::string json_path;
-  std::string hgrm_prefix;
-  std::vector<std::string> settings;
-  std::vector<std::string> sections;
-  std::vector<std::string> engines;
-  Eta eta = Eta::kAuto;
-  bool verify = false;
-  bool only_parses = false;
-  bool shows_keys = false;
-  bool shows_engines = false;
-  bool lists_jobs = false;
-};
-
-void define_options(CLI::App& app, CommandLine& line) {
-  const std::vector<std::pair<std::string, Eta>> etas = {
-      {"auto", Eta::kAuto}, {"always", Eta::kAlways}, {"never", Eta::kNever}};
-  app.add_option("JOBFILE", line.files, "Job files; run one after another");
-  app.add_option("--dir,--directory", line.directory, "Directory of the database, for all jobs");
-  app.add_option("--set", line.settings, "KEY=VALUE for all jobs, over their own")->allow_extra_args(false);
-  app.add_option("--section", line.sections, "Run only this section (may be repeated)")->allow_extra_args(false);
-  app.add_option("--engine", line.engines, "Run only the jobs of this engine (may be repeated)")->allow_extra_args(false);
-  app.add_option("--json", line.json_path, "Write the results there, too");
-  app.add_option("--hgrm", line.hgrm_prefix,
-                 "PREFIX: write each job's latencies to PREFIXjob.hgrm, for HdrHistogram's plotter");
-  app.add_option("--eta", line.eta, "Live line: auto, always or never")->transform(CLI::CheckedTransformer(etas));
-  app.add_flag("--verify", line.verify, "After each job close, reopen and check every acknowledged key and value");
-  app.add_flag("--parse-only", line.only_parses, "Check the job files and stop");
-  app.add_flag("--list", line.lists_jobs, "Print name, engine and op of each job that would run, and stop");
-  app.add_flag("--enghelp", line.shows_engines, "List the engines, with their versions or what to install for them");
-  app.add_flag("--cmdhelp", line.shows_keys, "List the keys of job files");
-  app.set_version_flag("--version", std::string("penstock-bench ") + PENSTOCK_BENCH_VERSION);
-}
-
-std::vector<Setting> overrides_of(const CommandLine& line) {
-  std::vector<Setting> overrides;
-  const Place place{.file = "command line", .line = 1};
-  for (const std::string& setting : line.settings) {
-    const std::size_t equals = setting.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      throw UsageError(fmt::format("--set {}: KEY=VALUE was expected", setting));
-    }
-    overrides.push_back({.key = setting.substr(0, equals), .value = setting.substr(equals + 1), .place = place});
+std::vector<Job> jobs_of(const CommandLine& line, const std::vector<Section>& sections) {
+  std::vector<Job> jobs = build_jobs(sections, line.overrides);
+  if (line.engines.empty()) {
+    return jobs;
   }
-  if (!line.directory.empty()) {
-    overrides.push_back({.key = "dir", .value = line.directory, .place = place});
-  }
-  if (line.verify) {
-    overrides.push_back({.key = "verify", .value = "1", .place = place});
-  }
-  return overrides;
-}
-
-std::vector<Job> read_jobs(const CommandLine& line) {
-  if (line.files.empty()) {
-    throw UsageError("no job file; see --help");
-  }
-  const Environment environment = process_environment();
-  std::vector<Section> sections;
-  for (const std::string& file : line.files) {
-    for (Section& section : read_job_file(file, environment)) {
-      if (line.sections.empty() || std::ranges::find(line.sections, section.name) != line.sections.end()) {
-        sections.push_back(std::move(section));
-      }
+  bool begins = true;  // What was left out may have been a stonewall.
+  std::vector<Job> wanted;
+  for (const Job& job : jobs) {
+    begins = begins || job.stonewall;
+    if (std::ranges::find(line.engines, engine_name(job.engine)) != line.engines.end()) {
+      wanted.push_back(job);
+      wanted.back().stonewall = std::exchange(begins, false);
     }
   }
-  if (sections.empty()) {
-    throw UsageError("no job file has a section that --section names");
+  if (wanted.empty()) {
+    throw UsageError("no job has an engine that --only-engine names");
   }
-  std::vector<Job> jobs = build_jobs(sections, overrides_of(line));
-  std::erase_if(jobs, [&](const Job& job) {
-    return !line.engines.empty() && std::ranges::find(line.engines, engine_name(job.engine)) == line.engines.end();
-  });
-  if (jobs.empty()) {
-    throw UsageError("no job has an engine that --engine names");
-  }
-  return jobs;
+  return wanted;
 }
 
 void write_file(const std::string& path, const std::string& text) {
@@ -137,77 +77,148 @@ void stop_on_interrupt() {
   ::sigaction(SIGINT, &action, nullptr);
 }
 
-int run_jobs(const CommandLine& line, const std::vector<Job>& jobs) {
-  stop_on_interrupt();
-  const Machine machine = read_machine(jobs.front().directory);
-  fmt::print("penstock-bench {}: {}\n", PENSTOCK_BENCH_VERSION, machine_line(machine));
-  std::vector<JobResult> results;
-  int exit_code = kExitOk;
-  Session session;
-  for (const Job& job : jobs) {
-    if (g_interrupted) {
-      break;
-    }
-    results.push_back(run_job(session, job, line.eta));
-    fmt::print("\n{}", text_report(results.back()));
-    std::fflush(stdout);
-    if (!line.hgrm_prefix.empty()) {
-      write_file(hgrm_path(line.hgrm_prefix, job.name), hgrm_text(results.back().latency));
-    }
-    if (!results.back().error.empty()) {
-      exit_code = kExitFailed;
+// Where the report goes: standard output, or a file.
+class Output {
+ public:
+  explicit Output(const std::string& path) : file_(path.empty() ? stdout : std::fopen(path.c_str(), "w")), path_(path) {
+    if (file_ == nullptr) {
+      throw std::runtime_error(path + " cannot be written");
     }
   }
+  Output(const Output&) = delete;
+  Output& operator=(const Output&) = delete;
+  ~Output() {
+    if (file_ != stdout) {
+      std::fclose(file_);
+    }
+  }
+  void print(const std::string& text) {
+    if (std::fputs(text.c_str(), file_) < 0 || std::fflush(file_) != 0) {
+      throw std::runtime_error((path_.empty() ? "standard output" : path_) + " cannot be written");
+    }
+  }
+
+ private:
+  std::FILE* file_;
+  std::string path_;
+};
+
+void write_hgrm(const CommandLine& line, const JobResult& result) {
+  for (const OpStats& stats : result.ops) {
+    const std::string name = result.ops.size() == 1 ? result.job.name : result.job.name + "-" + kind_name(stats.kind);
+    write_file(hgrm_path(line.hgrm_prefix, name), hgrm_text(stats.latency));
+  }
+}
+
+// Jobs of the command line and the files, those of one run together.
+std::vector<JobResult> run_all(const CommandLine& line, const std::vector<Job>& jobs, Output& output) {
+  std::vector<JobResult> all;
+  std::span<const Job> left = jobs;
+  Session session;
+  while (!left.empty() && !g_interrupted) {
+    const std::size_t count = concurrent_jobs(left);
+    const std::uint32_t group = all.empty() ? 0 : all.back().group_id + 1;
+    for (JobResult& result : merge_groups(run_jobs(session, left.first(count), line.eta), group)) {
+      if (line.prints_text) {
+        output.print("\n" + text_report(result));
+      }
+      if (!line.hgrm_prefix.empty()) {
+        write_hgrm(line, result);
+      }
+      all.push_back(std::move(result));
+    }
+    left = left.subspan(count);
+  }
   session.close();
+  return all;
+}
+
+int run_and_report(const CommandLine& line, const std::vector<Job>& jobs) {
+  stop_on_interrupt();
+  Output output(line.output_path);
+  const Machine machine = read_machine(jobs.front().directory);
+  if (line.prints_text) {
+    output.print(fmt::format("penstock-bench {}: {}\n", PENSTOCK_BENCH_VERSION, machine_line(machine)));
+  }
+  const std::vector<JobResult> results = run_all(line, jobs, output);
+  if (line.prints_json) {
+    output.print(json_report(results, machine));
+  }
   if (!line.json_path.empty()) {
     write_file(line.json_path, json_report(results, machine));
   }
-  return exit_code == kExitOk && g_interrupted ? kExitInterrupted : exit_code;
+  const bool has_failed = std::ranges::any_of(results, [](const JobResult& result) { return !result.error.empty(); });
+  return has_failed ? kExitFailed : g_interrupted ? kExitInterrupted : kExitOk;
 }
 
-int run(const CommandLine& line) {
-  if (line.shows_keys) {
-    fmt::print("{}", key_help());
-    return kExitOk;
+std::string shown_text(const CommandLine& line) {
+  switch (line.show) {
+    case Show::kHelp:
+      return help_text();
+    case Show::kManual:
+      return manual_page();
+    case Show::kEngines:
+      return engine_help();
+    case Show::kVersion:
+      return fmt::format("penstock-bench {}\n", PENSTOCK_BENCH_VERSION);
+    default:
+      break;
   }
-  if (line.shows_engines) {
-    fmt::print("{}", engine_help());
-    return kExitOk;
+  if (line.shown_key.empty()) {
+    return key_help();
   }
+  const Key* key = find_key(line.shown_key);
+  if (key == nullptr) {
+    throw UsageError(
+        fmt::format("no key '{}'; the nearest is '{}'", line.shown_key, nearest_word(line.shown_key, key_names())));
+  }
+  return key_help(*key);
+}
+
+void list_jobs(const std::vector<Job>& jobs) {
+  for (const Job& job : jobs) {
+    fmt::print("{}\t{}\t{}\n", job.name, engine_name(job.engine), op_name(job.op));
+  }
+}
+
+int run(const std::vector<std::string>& arguments) {
+  CommandLine line;
   std::vector<Job> jobs;
   try {
-    jobs = read_jobs(line);
-    if (!line.lists_jobs) {
-      require_engines(jobs);
+    const Environment environment = process_environment();
+    line = parse_command_line(arguments, environment);
+    if (line.show != Show::kNothing) {
+      fmt::print("{}", shown_text(line));
+      return kExitOk;
     }
+    const std::vector<Section> sections = read_sections(line, environment);
+    jobs = jobs_of(line, sections);
+    if (line.shows_commands) {
+      fmt::print("penstock-bench");
+      for (const Section& section : sections) {
+        fmt::print(" {}", command_of(section));
+      }
+      fmt::print("\n");
+      return kExitOk;
+    }
+    if (line.lists_jobs) {
+      list_jobs(jobs);
+      return kExitOk;
+    }
+    require_engines(jobs);
   } catch (const UsageError& error) {
     fmt::print(stderr, "penstock-bench: {}\n", error.what());
     return kExitUsage;
   }
-  if (line.lists_jobs) {
-    for (const Job& job : jobs) {
-      fmt::print("{}\t{}\t{}\n", job.name, engine_name(job.engine), op_name(job.op));
-    }
-    return kExitOk;
-  }
-  return line.only_parses ? kExitOk : run_jobs(line, jobs);
+  return line.only_parses ? kExitOk : run_and_report(line, jobs);
 }
 
 }  // namespace
 }  // namespace penstock::bench
 
 int main(int argument_count, char** arguments) {
-  penstock::bench::CommandLine line;
-  CLI::App app("Measures Penstock and other engines with job files in the manner of fio; --cmdhelp lists their keys.",
-               "penstock-bench");
   try {
-    penstock::bench::define_options(app, line);
-    app.parse(argument_count, arguments);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? penstock::bench::kExitOk : penstock::bench::kExitUsage;
-  }
-  try {
-    return penstock::bench::run(line);
+    return penstock::bench::run(std::vector<std::string>(arguments + 1, arguments + argument_count));
   } catch (const std::exception& error) {
     fmt::print(stderr, "penstock-bench: {}\n", error.what());
     return penstock::bench::kExitFailed;

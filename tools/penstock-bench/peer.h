@@ -4,8 +4,8 @@
 // values, clocks, checks and reports are the same for all engines.
 // Invariants:
 //   Peer-I1 commit() returns when the batch is as durable as PeerSettings::durability says, or more: PeerAbout::durability says
-//           what the engine was told. A batch holds rows of one family.
-//   Peer-I2 What is handed to put() costs the engine nothing before commit(): latency counts from there.
+//           what the engine was told.
+//   Peer-I2 What is handed to put() and remove() costs the engine nothing before commit(): latency counts from there.
 // Units: bytes. Thread: Peer's main one; a client is used by one thread at a time, many clients at once. Clients end before
 // their peer. Errors: JobError.
 #pragma once
@@ -49,6 +49,14 @@ struct PeerCounter {
   std::uint64_t value = 0;
 };
 
+/// A walk over rows in order, from a key (not empty) on or back from it.
+struct PeerScan {
+  std::uint32_t family = 0;
+  std::string_view from;
+  std::uint32_t rows = 1;  ///< At most.
+  bool is_reverse = false;
+};
+
 class PeerClient {
  public:
   using Row = std::function<bool(std::string_view key, std::string_view value)>;
@@ -61,14 +69,16 @@ class PeerClient {
 
   /// Adds a row to the batch.
   virtual void put(std::uint32_t family, std::string_view key, std::string_view value) = 0;
+  /// Adds the removal of a row, which need not be there.
+  virtual void remove(std::uint32_t family, std::string_view key) = 0;
   /// Writes the batch, atomically, and empties it.
   virtual void commit() = 0;
   /// The value stays until the client's next call. Nothing: there is no such key.
   virtual std::optional<std::string_view> get(std::uint32_t family, std::string_view key) = 0;
   /// Calls found(at, value) for each keys[at]; a value stays until found() returns. One call of the engine where it has one.
   virtual void multi_get(std::uint32_t family, std::span<const std::string> keys, const Found& found);
-  /// Calls row(key, value) for up to `rows` rows from `from` (not empty) on, in order, until it says false.
-  virtual void scan(std::uint32_t family, std::string_view from, std::uint32_t rows, const Row& row) = 0;
+  /// Calls row(key, value) for each row of the walk, until it says false.
+  virtual void scan(const PeerScan& scan, const Row& row) = 0;
 };
 
 class Peer {

@@ -25,8 +25,12 @@ std::string short_number(double value) {
 }
 
 Progress::Progress(std::string title, char letter, Eta eta, std::function<ProgressSample()> sample)
-    : title_(std::move(title)), letter_(letter), sample_(std::move(sample)), is_terminal_(isatty(STDERR_FILENO) == 1) {
-  if (eta != Eta::kNever) {
+    : title_(std::move(title)),
+      letter_(letter),
+      sample_(std::move(sample)),
+      is_terminal_(isatty(STDERR_FILENO) == 1),
+      newline_ns_(eta.newline_ns) {
+  if (eta.mode != Eta::kNever) {
     thread_ = std::thread(&Progress::run, this);
   }
 }
@@ -47,7 +51,11 @@ Progress::~Progress() {
 }
 
 void Progress::run() {
-  const std::chrono::milliseconds interval(is_terminal_ ? 500 : 5000);
+  constexpr std::uint64_t kRewriteNs = 500'000'000;
+  constexpr std::uint64_t kLineNs = 5'000'000'000;
+  std::uint64_t interval_ns = newline_ns_ > 0 ? newline_ns_ : kLineNs;
+  interval_ns = is_terminal_ ? std::min(kRewriteNs, interval_ns) : interval_ns;
+  const std::chrono::nanoseconds interval(interval_ns);
   const std::uint64_t start_ns = now_ns();
   std::uint64_t previous_ns = start_ns;
   ProgressSample previous = sample_();
@@ -82,7 +90,8 @@ void Progress::print(std::uint64_t elapsed_ns, const ProgressSample& previous, c
                   per_second(previous.operations, current.operations), per_second(previous.commits, current.commits), eta);
   widest_ = std::max(widest_, line.size());
   line.resize(std::max(line.size(), widest_), ' ');
-  fmt::print(stderr, "{}{}", line, is_terminal_ ? "\r" : "\n");
+  const bool stays = !is_terminal_ || (newline_ns_ > 0 && elapsed_ns / newline_ns_ != (elapsed_ns - interval_ns) / newline_ns_);
+  fmt::print(stderr, "{}{}", line, stays ? "\n" : "\r");
   std::fflush(stderr);
 }
 

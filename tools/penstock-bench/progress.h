@@ -1,6 +1,7 @@
 // The live line on stderr while a job runs: how fast, how far, how long still.
 //
-// On a terminal one line that is rewritten every 500 ms; otherwise a line every 5 s, so that logs stay readable.
+// On a terminal one line that is rewritten every 500 ms; otherwise a line every 5 s, so that logs stay readable. With
+// --eta-newline a line stays so often in both cases.
 // Threads: its own; `sample` is called there and must be safe beside the clients.
 #pragma once
 
@@ -13,7 +14,14 @@
 
 namespace penstock::bench {
 
-enum class Eta : std::uint8_t { kAuto, kAlways, kNever };
+/// --eta and --eta-newline.
+struct Eta {
+  enum Mode : std::uint8_t { kAuto, kAlways, kNever };
+  // NOLINTNEXTLINE(google-explicit-constructor): a mode alone says it all.
+  constexpr Eta(Mode with = kAuto, std::uint64_t newline_every_ns = 0) noexcept : mode(with), newline_ns(newline_every_ns) {}
+  Mode mode;
+  std::uint64_t newline_ns;  ///< 0: none is given.
+};
 
 struct ProgressSample {
   std::uint64_t operations = 0;
@@ -38,6 +46,7 @@ class Progress {
   const char letter_;
   const std::function<ProgressSample()> sample_;
   const bool is_terminal_;
+  const std::uint64_t newline_ns_;
   std::size_t widest_ = 0;  // Of the lines printed, to blank out leftovers.
   std::mutex mutex_;
   std::condition_variable wake_;

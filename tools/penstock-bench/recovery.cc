@@ -16,6 +16,7 @@
 
 #include "tools/penstock-bench/directory.h"
 #include "tools/penstock-bench/job_error.h"
+#include "tools/penstock-bench/plan.h"
 
 namespace penstock::bench {
 namespace {
@@ -64,10 +65,10 @@ void fill_log(const Job& job, Eta eta, SharedMemory& shared) {
     Database& database = session.database();
     const std::vector<Family> families = open_families(database, job);
     const Dataset dataset(job.key_size, job.value_size, job.seed);
-    const Permutation permutation(static_cast<std::uint32_t>(job.keys), job.seed);
-    const LoadResult load = run_load({job, &database, families, dataset, permutation, shared.counters()}, eta, 'W');
-    page.elapsed_ns = load.elapsed_ns;
-    fmt::format_to_n(page.error, kErrorBytes - 1, "{}", load.error);
+    const Load load{job, &database, families, dataset, shared.counters()};
+    const std::vector<LoadResult> filled = run_loads({&load, 1}, eta, 'W', [] {});
+    page.elapsed_ns = filled.front().elapsed_ns;
+    fmt::format_to_n(page.error, kErrorBytes - 1, "{}", filled.front().error);
     page.is_done = true;
     while (true) {
       ::pause();  // The kill has to meet an open database: nothing is closed here.
@@ -134,27 +135,32 @@ void run_recovery(Session& session, const Job& job, Eta eta, JobResult& result) 
     wait_until_filled(child, shared.page());
     child.kill_and_wait();
   }
-  std::vector<std::uint64_t> issued(job.clients, job.commits * job.batch);
+  // The child's statistics died with it, and so did the latencies; what its counters say is what was answered.
+  OpStats stats{.kind = OpKind::kPut};
+  std::vector<std::uint64_t> issued;
   for (std::uint32_t client = 0; client < job.clients; ++client) {
-    result.operations += shared.counters()[client].operations;
-    result.commits += shared.counters()[client].commits;
+    const ClientCounters& counters = shared.counters()[client];
+    stats.operations += counters.all_operations();
+    stats.calls += counters.commits;
+    stats.bytes += counters.bytes;
+    issued.push_back(Plan(job, client).step_count());
   }
+  result.ops.push_back(stats);
   result.elapsed_ns = shared.page().elapsed_ns;
   result.directory_bytes = directory_bytes(job.directory);
 
   Job reopened = job;
   reopened.fresh = false;
-  const std::uint64_t open_ns = session.reopen_ns(reopened);
+  session.reopen(reopened);
   Database& database = session.database();
-  result.recovery = RecoveryOutcome{.report = database.recovery(), .open_ns = open_ns};
+  result.recovery = RecoveryOutcome{.report = database.recovery(), .open_ns = session.open_ns()};
   result.reactors = session.runtime().reactors();
   result.shards = database.shard_count();
   result.io_backend = session.runtime().io_backend();
   if (job.verify) {
     const std::vector<Family> families = open_families(database, job);
     const Dataset dataset(job.key_size, job.value_size, job.seed);
-    const Permutation permutation(static_cast<std::uint32_t>(job.keys), job.seed);
-    result.verify = verify_load({job, &database, families, dataset, permutation, shared.counters()}, issued, eta);
+    result.verify = verify_load({job, &database, families, dataset, shared.counters()}, issued, eta);
   }
 }
 

@@ -72,23 +72,31 @@ std::string latency_text(const base::Histogram& latency, const std::string& call
   return text;
 }
 
-std::string call_name(const JobResult& result) {
-  if (result.job.op == Op::kScan) {
-    return "scan";
+// What the latency is of.
+std::string call_name(const OpStats& stats) {
+  return kind_writes(stats.kind) && stats.kind != OpKind::kRmw ? "commit" : kind_name(stats.kind);
+}
+
+std::string op_text(const OpStats& stats, std::uint64_t elapsed_ns) {
+  std::string text =
+      fmt::format("  {:6}: ops/s={}", kind_name(stats.kind), short_number(per_second(stats.operations, elapsed_ns)));
+  if (stats.calls != stats.operations) {
+    text += fmt::format(", calls/s={}", short_number(per_second(stats.calls, elapsed_ns)));
   }
-  return op_reads(result.job.op) ? "get" : "commit";
+  if (stats.rows > 0) {
+    text += fmt::format(", rows/s={}", short_number(per_second(stats.rows, elapsed_ns)));
+  }
+  text += fmt::format(", BW={}/s ({}/{}msec){}\n", bytes_text(per_second(stats.bytes, elapsed_ns)), bytes_text(stats.bytes),
+                      elapsed_ns / 1'000'000, stats.misses > 0 ? fmt::format(", not there={}", stats.misses) : "");
+  return text + (stats.latency.count() > 0 ? latency_text(stats.latency, call_name(stats)) : "");
 }
 
 std::string throughput_text(const JobResult& result) {
-  const std::uint64_t bytes = result.user_bytes();
-  std::string text = fmt::format("  {:6}: ops/s={}", op_reads(result.job.op) ? call_name(result) : "put",
-                                 short_number(per_second(result.operations, result.elapsed_ns)));
-  if (!op_reads(result.job.op)) {
-    text += fmt::format(", commits/s={}", short_number(per_second(result.commits, result.elapsed_ns)));
+  std::string text;
+  for (const OpStats& stats : result.ops) {
+    text += op_text(stats, result.elapsed_ns);
   }
-  text += fmt::format(", BW={}/s ({}/{}msec)\n", bytes_text(per_second(bytes, result.elapsed_ns)), bytes_text(bytes),
-                      result.elapsed_ns / 1'000'000);
-  text += fmt::format("    total: ops={}, commits={}, seconds={:.3f}", result.operations, result.commits,
+  text += fmt::format("  total : ops={}, commits={}, seconds={:.3f}", result.operations(), result.commits(),
                       seconds(result.elapsed_ns));
   if (result.settle_ns > 0) {
     text += fmt::format(" (of them settling {:.3f})", seconds(result.settle_ns));
@@ -98,7 +106,7 @@ std::string throughput_text(const JobResult& result) {
 }
 
 // Of the operations alone: settling is not part of the rate.
-double reached_ops(const JobResult& result) { return per_second(result.operations, result.elapsed_ns - result.settle_ns); }
+double reached_ops(const JobResult& result) { return per_second(result.operations(), result.elapsed_ns - result.settle_ns); }
 
 std::string rate_text(const JobResult& result) {
   const Rate& rate = result.job.rate;
@@ -116,9 +124,9 @@ std::string engine_text(const JobResult& result) {
   const auto diff = [&](std::uint64_t Metrics::* counter) { return after.*counter - before.*counter; };
   const std::uint64_t syncs = diff(&Metrics::syncs);
   std::string text;
-  if (!op_reads(result.job.op)) {
+  if (result.job.writes()) {
     text += fmt::format("  sync  : fsyncs={} (log {}), ops/fsync={:.1f}, commits/fsync={:.2f}\n", syncs,
-                        diff(&Metrics::log_syncs), ratio(result.operations, syncs), ratio(result.commits, syncs));
+                        diff(&Metrics::log_syncs), ratio(result.operations(), syncs), ratio(result.commits(), syncs));
     text +=
         fmt::format("  log   : groups={}, appended={}, written={}, in use={}, late segments={}\n", diff(&Metrics::log_groups),
                     bytes_text(diff(&Metrics::log_appended_bytes)), bytes_text(diff(&Metrics::log_written_bytes)),
@@ -140,7 +148,7 @@ std::string engine_text(const JobResult& result) {
   text += fmt::format(
       "  io    : written={}, read={}, write amplification={:.2f}, entries={}, enters={}, wakes={} ({} elided), stalls={}\n",
       bytes_text(diff(&Metrics::write_bytes)), bytes_text(diff(&Metrics::read_bytes)),
-      ratio(diff(&Metrics::write_bytes), result.user_bytes()), diff(&Metrics::entries), diff(&Metrics::enters),
+      ratio(diff(&Metrics::write_bytes), result.written_bytes()), diff(&Metrics::entries), diff(&Metrics::enters),
       diff(&Metrics::wakes_sent), diff(&Metrics::wakes_elided), diff(&Metrics::stalls));
   return text;
 }
@@ -167,9 +175,9 @@ std::string system_text(const JobResult& result) {
       "  cpu   : usr={:.1f}%, sys={:.1f}%; /proc/self/io written={}{}, read={}\n",
       100 * seconds(after.user_ns - before.user_ns) / elapsed, 100 * seconds(after.system_ns - before.system_ns) / elapsed,
       bytes_text(after.written_bytes - before.written_bytes),
-      op_reads(result.job.op) ? ""
-                              : fmt::format(" ({:.2f} for each byte given)",
-                                            ratio(after.written_bytes - before.written_bytes, result.user_bytes())),
+      !result.job.writes() ? ""
+                           : fmt::format(" ({:.2f} for each byte given)",
+                                         ratio(after.written_bytes - before.written_bytes, result.written_bytes())),
       bytes_text(after.read_bytes - before.read_bytes));
   const DiskCounters& disk = result.disk.after;
   const DiskCounters& earlier = result.disk.before;
@@ -212,22 +220,23 @@ Json options_json(const Job& job) {
   return {{"engine", engine_name(job.engine)},
           {"op", op_name(job.op)},
           {"dir", job.directory},
-          {"families", job.families},
+          {"cfs", job.cfs},
           {"keys", job.keys},
           {"key_size", job.key_size},
-          {"value_size", job.value_size},
+          {"value_size", job.value_size.to_string()},
           {"batch", job.batch},
           {"clients", job.clients},
           {"iodepth", job.iodepth},
           {"durability", durability_name(job.durability)},
           {"seed", job.seed},
+          {"key_order", key_order_name(job.key_order)},
           {"key_dist", job.key_dist.text},
           {"key_scatter", job.key_scatter},
           {"runtime_ns", job.runtime_ns},
           {"time_based", job.time_based},
           {"rate_ops", job.rate.ops_per_second},
           {"rate_process", rate_process_name(job.rate.process)},
-          {"settled", job.settled},
+          {"settle", job.settle},
           {"memory_limit", job.runtime.memory_limit},
           {"wal_sync", wal_sync_name(job.database.wal_sync)}};
 }
@@ -298,15 +307,25 @@ Json job_json(const JobResult& result) {
                {"error", result.error},
                {"job_start", result.started_unix},
                {"job options", options_json(result.job)},
-               {"operations", result.operations},
-               {"commits", result.commits},
+               {"operations", result.operations()},
+               {"commits", result.commits()},
                {"user_bytes", result.user_bytes()},
                {"elapsed_ns", result.elapsed_ns},
                {"settle_ns", result.settle_ns},
-               {"ops_per_second", per_second(result.operations, result.elapsed_ns)},
-               {"commits_per_second", per_second(result.commits, result.elapsed_ns)},
-               {call_name(result) + "_lat_ns", latency_json(result.latency)},
+               {"open_ns", result.open_ns},
+               {"ops_per_second", per_second(result.operations(), result.elapsed_ns)},
+               {"commits_per_second", per_second(result.commits(), result.elapsed_ns)},
+               {"written_bytes", result.written_bytes()},
                {"system", system_json(result)}};
+  for (const OpStats& stats : result.ops) {
+    json[kind_name(stats.kind)] = {{"operations", stats.operations},
+                                   {"calls", stats.calls},
+                                   {"bytes", stats.bytes},
+                                   {"rows", stats.rows},
+                                   {"misses", stats.misses},
+                                   {"ops_per_second", per_second(stats.operations, result.elapsed_ns)},
+                                   {"lat_ns", latency_json(stats.latency)}};
+  }
   if (result.peer.has_value()) {
     json["peer"] = peer_json(*result.peer);
   } else {
@@ -351,12 +370,12 @@ std::string text_report(const JobResult& result) {
   if (result.loaded_keys > 0) {
     text += fmt::format("  loaded: {} keys in {:.1f} s beforehand\n", result.loaded_keys, seconds(result.load_ns));
   }
+  if (job.reopen && result.open_ns > 0) {
+    text += fmt::format("  open  : {:.1f} ms\n", static_cast<double>(result.open_ns) / 1e6);
+  }
   if (result.elapsed_ns > 0) {
     text += throughput_text(result);
     text += result.job.rate.ops_per_second > 0 ? rate_text(result) : "";
-  }
-  if (result.latency.count() > 0) {
-    text += latency_text(result.latency, call_name(result));
   }
   if (!result.recovery.has_value() && result.elapsed_ns > 0) {
     text += (result.peer.has_value() ? peer_text(*result.peer) : engine_text(result)) + system_text(result);

@@ -2,12 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ctime>
+#include <deque>
 #include <exception>
 #include <memory>
+#include <numeric>
 #include <utility>
 #include <vector>
 
+#include "base/assert.h"
 #include "tools/penstock-bench/directory.h"
 #include "tools/penstock-bench/job_error.h"
 #include "tools/penstock-bench/recovery.h"
@@ -15,99 +19,136 @@
 namespace penstock::bench {
 namespace {
 
+constexpr const char* kGone = "; keys were deleted";
+
 // What was filled in: a job that reads or overwrites uses it if it is what the job would make.
 std::string data_description(const Job& job) {
-  return fmt::format("keys={} key_size={} value_size={} seed={}", job.keys, job.key_size, job.value_size, job.seed);
+  return fmt::format("keys={} key_size={} value_size={} seed={}{}", job.keys, job.key_size, job.value_size.to_string(),
+                     job.seed, job.cfs > 1 ? fmt::format(" cfs={}", job.cfs) : "");
 }
 
+// Data that lost keys are made anew.
 bool has_data(Session& session, const Job& job) {
-  const std::string found = session.noted_data();
+  std::string found = session.noted_data();
+  const bool lost_keys = found.ends_with(kGone);
+  if (lost_keys) {
+    found.resize(found.size() - std::string_view(kGone).size());
+  }
   if (!found.empty() && found != data_description(job)) {
     throw JobError(fmt::format("{} holds other data ({}): give another dir, or fresh=1", session.path(job), found));
   }
-  return !found.empty();
+  return !found.empty() && !lost_keys;
 }
 
 std::vector<Family> families_of(Session& session, const Job& job) {
   return session.peer() != nullptr ? std::vector<Family>() : open_families(session.database(), job);
 }
 
-Load load_of(Session& session, const Job& job, const std::vector<Family>& families, const Dataset& dataset,
-             const Permutation& permutation, ClientCounters* counters) {
-  Database* database = session.peer() != nullptr ? nullptr : &session.database();
-  return {job, database, families, dataset, permutation, counters, session.peer()};
-}
+// What a load refers to, in one place.
+struct Prepared {
+  Prepared(Session& session, const Job& with)
+      : job(with),
+        families(families_of(session, with)),
+        dataset(with.key_size, with.value_size, with.seed),
+        counters(std::make_unique<ClientCounters[]>(with.clients)) {}
 
-// How a job's data is made if it is not there: fast. Peers get it in the order of the keys, which suits all of them best, from
-// one client, as some write for one at a time.
-Job loading_job(const Job& job) {
-  constexpr std::uint32_t kBatch = 1000;
-  Job fill = job;
-  fill.name += ": loading";
-  fill.clients = 2;
-  fill.iodepth = 8;
-  fill.op = Op::kFillRandom;
-  fill.batch = kBatch;
-  fill.on_shard = fill.session = fill.fresh = fill.reopen = false;
-  fill.ops = fill.runtime_ns = 0;
-  fill.time_based = false;
-  fill.rate = {};
-  fill.durability = Durability::kWritten;
-  if (job.engine != Engine::kPenstock) {
-    fill.op = Op::kBatchPut;
-    fill.clients = fill.iodepth = 1;
-    fill.commits = (job.keys + kBatch - 1) / kBatch;
-    fill.ops = job.keys;
+  Load load(Session& session, bool may_miss) {
+    Database* database = session.peer() != nullptr ? nullptr : &session.database();
+    return {job, database, families, dataset, counters.get(), session.peer(), may_miss};
   }
+
+  const Job& job;
+  std::vector<Family> families;
+  Dataset dataset;
+  std::unique_ptr<ClientCounters[]> counters;
+};
+
+// How a job's data are made if they are not there: fast. Peers get them in the order of the keys, which suits all of them best,
+// from one client, as some write for one at a time.
+Job loading_job(const Job& job) {
+  constexpr std::uint64_t kBatch = 1000;
+  constexpr std::uint64_t kBatchBytes = std::uint64_t{1} << 20U;
+  const std::uint64_t batch_bytes = std::min(kBatchBytes, job.database.log_segment_bytes / 4);
+  Job fill;
+  fill.name = job.name + ": loading";
+  fill.engine = job.engine;
+  fill.op = Op::kPut;
+  fill.mix = {{.kind = OpKind::kPut, .share = 1}};
+  fill.directory = job.directory;
+  fill.cfs = job.cfs;
+  fill.cf_placement = job.cf_placement;
+  fill.cf_affinity = Affinity::kRandom;
+  fill.keys = job.keys;
+  fill.key_size = job.key_size;
+  fill.value_size = job.value_size;
+  fill.seed = job.seed;
+  fill.batch =
+      static_cast<std::uint32_t>(std::clamp<std::uint64_t>(batch_bytes / (job.key_size + job.value_size.max()), 1, kBatch));
+  fill.durability = Durability::kWritten;
+  fill.cache_bytes = job.cache_bytes;
+  fill.runtime = job.runtime;
+  fill.database = job.database;
+  const bool is_peer = job.engine != Engine::kPenstock;
+  fill.key_order = is_peer ? KeyOrder::kSequential : KeyOrder::kShuffled;
+  fill.clients = is_peer || job.keys < 2 ? 1 : 2;
+  fill.iodepth = is_peer ? 1 : 8;
   return fill;
 }
 
 // Fills a store for a job that needs data: fast, and flushed at the end.
 void load_data(Session& session, const Job& job, Eta eta, JobResult& result) {
-  if (has_data(session, job)) {
-    return;
-  }
   Job fill = loading_job(job);
   fill.fresh = session.made_here();  // No rows of another job between its own.
   const std::uint64_t start_ns = now_ns();
   session.open(fill);  // A peer's durability belongs to its options: it is opened anew.
-  const std::vector<Family> families = families_of(session, fill);
-  const Dataset dataset(fill.key_size, fill.value_size, fill.seed);
-  const Permutation permutation(static_cast<std::uint32_t>(fill.keys), fill.seed);
-  const auto counters = std::make_unique<ClientCounters[]>(fill.clients);
-  const LoadResult load = run_load(load_of(session, fill, families, dataset, permutation, counters.get()), eta, 'L');
-  if (!load.error.empty() || g_interrupted) {
-    throw JobError("loading the data: " + (load.error.empty() ? "interrupted" : load.error));
+  Prepared prepared(session, fill);
+  const Load load = prepared.load(session, false);
+  const std::vector<LoadResult> loaded = run_loads({&load, 1}, eta, 'L', [] {});
+  if (!loaded.front().error.empty() || g_interrupted) {
+    throw JobError("loading the data: " + (loaded.front().error.empty() ? "interrupted" : loaded.front().error));
   }
   session.settle();
   session.note_data(data_description(fill));
-  result.loaded_keys = fill.keys;
+  result.loaded_keys = fill.keys * fill.cfs;
   result.load_ns = now_ns() - start_ns;
 }
 
+// What is counted for all jobs of a run together.
 class Measurement {
  public:
-  Measurement(Session& session, const Job& job, JobResult& result) : session_(session), job_(job), result_(result) {
+  Measurement(Session& session, const Job& job) : session_(session), job_(job) {}
+
+  void begin() {
     if (session_.peer() != nullptr) {
       counters_before_ = session_.peer()->counters();
     } else {
-      result_.metrics.before = session_.database().metrics().get().value();
+      common_.metrics.before = session_.database().metrics().get().value();
     }
-    result_.disk.before = read_disk_counters(job.directory);
-    result_.process.before = read_process_counters();
+    common_.disk.before = read_disk_counters(job_.directory);
+    common_.process.before = read_process_counters();
   }
   void finish() {
-    result_.process.after = read_process_counters();
-    result_.disk.after = read_disk_counters(job_.directory);
-    result_.directory_bytes = directory_bytes(session_.path(job_));
+    common_.process.after = read_process_counters();
+    common_.disk.after = read_disk_counters(job_.directory);
+    common_.directory_bytes = directory_bytes(session_.path(job_));
     if (session_.peer() != nullptr) {
       finish_peer(*session_.peer());
       return;
     }
-    result_.metrics.after = session_.database().metrics().get().value();
-    result_.reactors = session_.runtime().reactors();
-    result_.shards = session_.database().shard_count();
-    result_.io_backend = session_.runtime().io_backend();
+    common_.metrics.after = session_.database().metrics().get().value();
+    common_.reactors = session_.runtime().reactors();
+    common_.shards = session_.database().shard_count();
+    common_.io_backend = session_.runtime().io_backend();
+  }
+  void put_into(JobResult& result) const {
+    result.metrics = common_.metrics;
+    result.disk = common_.disk;
+    result.process = common_.process;
+    result.directory_bytes = common_.directory_bytes;
+    result.reactors = common_.reactors;
+    result.shards = common_.shards;
+    result.io_backend = common_.io_backend;
+    result.peer = common_.peer;
   }
 
  private:
@@ -116,90 +157,243 @@ class Measurement {
     for (std::size_t at = 0; at < counters.size(); ++at) {
       counters[at].value -= counters_before_[at].value;
     }
-    result_.peer = PeerOutcome{.about = peer.about(), .counters = std::move(counters)};
+    common_.peer = PeerOutcome{.about = peer.about(), .counters = std::move(counters)};
   }
 
   Session& session_;
   const Job& job_;
-  JobResult& result_;
+  JobResult common_;
   std::vector<PeerCounter> counters_before_;
 };
 
-void settle(Session& session, const Job& job, Eta eta, JobResult& result) {
-  const std::uint64_t start_ns = now_ns();
-  const Progress progress(job.name, 'F', eta,
-                          [&] { return ProgressSample{.operations = result.operations, .commits = result.commits}; });
-  session.settle();
-  result.settle_ns = now_ns() - start_ns;
-  result.elapsed_ns += result.settle_ns;
-}
-
 void add_up(const Load& load, const LoadResult& loaded, JobResult& result) {
-  for (std::uint32_t client = 0; client < load.job.clients; ++client) {
-    result.operations += load.counters[client].operations.load();
-    result.commits += load.counters[client].commits.load();
-    result.latency.merge(loaded.clients[client]->latency);
+  for (std::size_t kind = 0; kind < kOpKinds; ++kind) {
+    OpStats sum{.kind = static_cast<OpKind>(kind)};
+    bool is_there = false;
+    for (const auto& client : loaded.clients) {
+      if (client->stats[kind] != nullptr) {
+        sum.merge(*client->stats[kind]);
+        is_there = true;
+      }
+    }
+    if (is_there) {
+      result.ops.push_back(sum);
+    }
   }
   result.elapsed_ns = loaded.elapsed_ns;
   result.behind_ns = loaded.behind_ns;
   result.error = loaded.error;
+  PENSTOCK_ASSERT_EQ(loaded.clients.size(), load.job.clients);
 }
 
-void run_measured(Session& session, const Job& job, Eta eta, JobResult& result) {
-  session.open(job);
-  if (!op_fills(job.op)) {
-    load_data(session, job, eta, result);
-    if (result.loaded_keys > 0 && (job.reopen || session.peer() != nullptr)) {
-      session.reopen_ns(job);  // Loading has warmed the cache, and was done with options of its own.
+// The jobs of a run, which share a store: one step after the other, each for all jobs.
+class ConcurrentJobs {
+ public:
+  ConcurrentJobs(Session& session, std::span<const Job> jobs, Eta eta, std::vector<JobResult>& results)
+      : session_(session), jobs_(jobs), eta_(eta), results_(results), measurement_(session, jobs.front()) {}
+
+  void run() {
+    open();
+    load();
+    run_clients();
+    settle();
+    measurement_.finish();
+    for (JobResult& result : results_) {
+      measurement_.put_into(result);
+    }
+    note_data();
+    verify();
+  }
+
+ private:
+  void open() {
+    Job first = jobs_.front();
+    first.fresh = std::ranges::any_of(jobs_, &Job::fresh);
+    first.reopen = std::ranges::any_of(jobs_, &Job::reopen);
+    session_.open(first);
+  }
+
+  void load() {
+    const auto wants = std::ranges::find_if(jobs_, &Job::preload);
+    if (wants == jobs_.end() || has_data(session_, *wants)) {
+      return;
+    }
+    load_data(session_, *wants, eta_, results_[static_cast<std::size_t>(wants - jobs_.begin())]);
+    if (std::ranges::any_of(jobs_, &Job::reopen) || session_.peer() != nullptr) {
+      session_.reopen(jobs_.front());  // Loading has warmed the cache, and was done with options of its own.
     }
   }
-  const std::vector<Family> families = families_of(session, job);
-  const Dataset dataset(job.key_size, job.value_size, job.seed);
-  const Permutation permutation(static_cast<std::uint32_t>(job.keys), job.seed);
-  const auto counters = std::make_unique<ClientCounters[]>(job.clients);
-  const Load load = load_of(session, job, families, dataset, permutation, counters.get());
-  Measurement measurement(session, job, result);
-  const LoadResult loaded = run_load(load, eta, op_reads(job.op) ? 'R' : 'W');
-  add_up(load, loaded, result);
-  if (job.settled && result.error.empty()) {
-    settle(session, job, eta, result);
-  }
-  measurement.finish();
-  if (job.op == Op::kFillRandom && !job.time_based && result.error.empty() && result.operations == job.keys) {
-    session.note_data(data_description(job));
-  }
-  if (job.verify && !op_reads(job.op)) {
-    session.reopen_ns(job);
-    std::vector<std::uint64_t> issued;
-    for (const auto& client : loaded.clients) {
-      issued.push_back(client->issued);
+
+  void run_clients() {
+    for (JobResult& result : results_) {
+      result.open_ns = session_.open_ns();
     }
-    const std::vector<Family> reopened = families_of(session, job);
-    result.verify = verify_load(load_of(session, job, reopened, dataset, permutation, counters.get()), issued, eta);
+    const bool deletes = std::ranges::any_of(jobs_, &Job::deletes);
+    if (deletes && !session_.noted_data().empty()) {
+      session_.note_data(data_description(jobs_.front()) + kGone);
+    }
+    for (const Job& job : jobs_) {
+      prepared_.emplace_back(session_, job);
+      loads_.push_back(prepared_.back().load(session_, deletes || !job.preload));
+    }
+    const bool writes = std::ranges::any_of(jobs_, &Job::writes);
+    loaded_ = run_loads(loads_, eta_, writes ? 'W' : 'R', [this] { measurement_.begin(); });
+    for (std::size_t at = 0; at < jobs_.size(); ++at) {
+      add_up(loads_[at], loaded_[at], results_[at]);
+    }
+  }
+
+  void settle() {
+    const bool has_failed = std::ranges::any_of(results_, [](const JobResult& result) { return !result.error.empty(); });
+    if (has_failed || std::ranges::none_of(jobs_, &Job::settle)) {
+      return;
+    }
+    const std::uint64_t start_ns = now_ns();
+    {
+      const Progress progress(jobs_.front().name, 'F', eta_, [this] {
+        return ProgressSample{.operations = results_.front().operations(), .commits = results_.front().commits()};
+      });
+      session_.settle();
+    }
+    for (JobResult& result : results_) {
+      if (result.job.settle) {
+        result.settle_ns = now_ns() - start_ns;
+        result.elapsed_ns += result.settle_ns;
+      }
+    }
+  }
+
+  void note_data() {
+    const JobResult& result = results_.front();
+    const bool is_whole = jobs_.size() == 1 && result.job.makes_data() && !result.job.time_based && result.error.empty() &&
+                          result.operations() == result.job.keys * result.job.cfs * result.job.loops;
+    if (is_whole) {
+      session_.note_data(data_description(result.job));
+    }
+  }
+
+  void verify() {
+    for (std::size_t at = 0; at < jobs_.size(); ++at) {
+      if (!jobs_[at].verify || !jobs_[at].writes()) {
+        continue;
+      }
+      session_.reopen(jobs_.front());
+      std::vector<std::uint64_t> issued;
+      for (const auto& client : loaded_[at].clients) {
+        issued.push_back(client->issued);
+      }
+      prepared_[at].families = families_of(session_, jobs_[at]);
+      results_[at].verify = verify_load(prepared_[at].load(session_, loads_[at].may_miss), issued, eta_);
+    }
+  }
+
+  Session& session_;
+  const std::span<const Job> jobs_;
+  const Eta eta_;
+  std::vector<JobResult>& results_;
+  Measurement measurement_;
+  std::deque<Prepared> prepared_;
+  std::vector<Load> loads_;
+  std::vector<LoadResult> loaded_;
+};
+
+std::uint64_t sum_of(const std::vector<OpStats>& ops, std::uint64_t (*part)(const OpStats&)) {
+  return std::accumulate(ops.begin(), ops.end(), std::uint64_t{0},
+                         [part](std::uint64_t sum, const OpStats& stats) { return sum + part(stats); });
+}
+
+void merge_into(JobResult& sum, JobResult&& other) {
+  ++sum.jobs;
+  sum.job.clients += other.job.clients;
+  for (const OpStats& stats : other.ops) {
+    const auto same = std::ranges::find(sum.ops, stats.kind, &OpStats::kind);
+    if (same != sum.ops.end()) {
+      same->merge(stats);
+    } else {
+      sum.ops.push_back(stats);
+    }
+  }
+  std::ranges::sort(sum.ops, {}, &OpStats::kind);
+  sum.elapsed_ns = std::max(sum.elapsed_ns, other.elapsed_ns);
+  sum.settle_ns = std::max(sum.settle_ns, other.settle_ns);
+  sum.behind_ns = std::max(sum.behind_ns, other.behind_ns);
+  sum.loaded_keys += other.loaded_keys;
+  sum.load_ns += other.load_ns;
+  if (sum.error.empty()) {
+    sum.error = std::move(other.error);
+  }
+  if (!sum.verify.has_value()) {
+    sum.verify = std::move(other.verify);
   }
 }
 
 }  // namespace
 
-JobResult run_job(Session& session, const Job& job, Eta eta) {
-  JobResult result;
-  result.job = job;
-  result.started_unix = static_cast<std::uint64_t>(std::time(nullptr));
+std::uint64_t JobResult::operations() const noexcept {
+  return sum_of(ops, [](const OpStats& stats) { return stats.operations; });
+}
+std::uint64_t JobResult::commits() const noexcept {
+  return sum_of(ops, [](const OpStats& stats) { return kind_writes(stats.kind) ? stats.calls : 0; });
+}
+std::uint64_t JobResult::user_bytes() const noexcept {
+  return sum_of(ops, [](const OpStats& stats) { return stats.bytes; });
+}
+std::uint64_t JobResult::written_bytes() const noexcept {
+  return sum_of(ops, [](const OpStats& stats) { return kind_writes(stats.kind) ? stats.bytes : 0; });
+}
+
+std::size_t concurrent_jobs(std::span<const Job> jobs) {
+  std::size_t count = 1;
+  while (count < jobs.size() && !jobs[count].stonewall) {
+    ++count;
+  }
+  return count;
+}
+
+std::vector<JobResult> run_jobs(Session& session, std::span<const Job> jobs, Eta eta) {
+  std::vector<JobResult> results(jobs.size());
+  for (std::size_t at = 0; at < jobs.size(); ++at) {
+    results[at].job = jobs[at];
+    results[at].concurrent = static_cast<std::uint32_t>(jobs.size());
+    results[at].started_unix = static_cast<std::uint64_t>(std::time(nullptr));
+  }
   try {
-    if (job.op == Op::kRecovery) {
-      run_recovery(session, job, eta, result);
+    if (jobs.front().op == Op::kRecovery) {
+      run_recovery(session, jobs.front(), eta, results.front());
     } else {
-      run_measured(session, job, eta, result);
+      ConcurrentJobs(session, jobs, eta, results).run();
     }
   } catch (const std::exception& error) {
-    if (result.error.empty()) {
-      result.error = error.what();
+    for (JobResult& result : results) {
+      if (result.error.empty()) {
+        result.error = error.what();
+      }
     }
   }
-  if (result.error.empty() && result.verify.has_value() && !result.verify->is_ok()) {
-    result.error = "verify: " + result.verify->first_problem;
+  for (JobResult& result : results) {
+    if (result.error.empty() && result.verify.has_value() && !result.verify->is_ok()) {
+      result.error = "verify: " + result.verify->first_problem;
+    }
   }
-  return result;
+  return results;
+}
+
+std::vector<JobResult> merge_groups(std::vector<JobResult> results, std::uint32_t first_group) {
+  std::vector<JobResult> merged;
+  std::uint32_t group_id = first_group;
+  for (JobResult& result : results) {
+    const bool begins = &result == &results.front() || result.job.stonewall || result.job.new_group;
+    if (begins && &result != &results.front()) {
+      ++group_id;
+    }
+    if (!begins && result.job.group_reporting && merged.back().job.group_reporting) {
+      merge_into(merged.back(), std::move(result));
+      continue;
+    }
+    merged.push_back(std::move(result));
+    merged.back().group_id = group_id;
+  }
+  return merged;
 }
 
 }  // namespace penstock::bench

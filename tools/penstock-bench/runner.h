@@ -1,11 +1,12 @@
-// Runner: one job from empty directory to result: prepares the data, runs the clients, settles, verifies, and counts what it
+// Runner: jobs from empty directory to results: prepares the data, runs the clients, settles, verifies, and counts what it
 // cost.
 //
-// Thread: the main one. An error of the job is in the result (`error`), with what was measured until then.
+// Thread: the main one. An error of a job is in its result (`error`), with what was measured until then.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "tools/penstock-bench/progress.h"
 #include "tools/penstock-bench/session.h"
 #include "tools/penstock-bench/verify.h"
+#include "tools/penstock-bench/workload.h"
 
 namespace penstock::bench {
 
@@ -39,16 +41,18 @@ struct PeerOutcome {
 
 struct JobResult {
   Job job;
-  std::string error;  ///< Empty: the job did what it should.
+  std::uint32_t group_id = 0;    ///< Of reporting, from 0.
+  std::uint32_t jobs = 1;        ///< That the result is of: more than one with group_reporting.
+  std::uint32_t concurrent = 1;  ///< Jobs that ran at the same time: what is not `ops` is of all of them.
+  std::string error;             ///< Empty: the job did what it should.
   std::uint64_t started_unix = 0;
   std::uint64_t loaded_keys = 0;  ///< Written before the measured part, because they were not there.
   std::uint64_t load_ns = 0;
-  std::uint64_t operations = 0;
-  std::uint64_t commits = 0;
+  std::uint64_t open_ns = 0;     ///< What the last opening before the measured part took.
+  std::vector<OpStats> ops;      ///< Of each kind of operation that the job has, in the order of OpKind.
   std::uint64_t elapsed_ns = 0;  ///< Of the measured part, settle_ns included.
   std::uint64_t settle_ns = 0;
   std::uint64_t behind_ns = 0;  ///< With a rate: how late the next call would have been when time was up.
-  base::Histogram latency;
   Span<Metrics> metrics;
   Span<ProcessCounters> process;
   Span<DiskCounters> disk;
@@ -60,9 +64,21 @@ struct JobResult {
   std::optional<RecoveryOutcome> recovery;
   std::optional<PeerOutcome> peer;  ///< Of every engine but Penstock.
 
-  std::uint64_t user_bytes() const noexcept { return operations * job.value_bytes_per_op(); }
+  // Over all kinds.
+  std::uint64_t operations() const noexcept;
+  std::uint64_t commits() const noexcept;
+  std::uint64_t user_bytes() const noexcept;     ///< Of keys and values, written or found.
+  std::uint64_t written_bytes() const noexcept;  ///< Of keys and values that were written.
 };
 
-JobResult run_job(Session& session, const Job& job, Eta eta);
+/// How many jobs, from the first one on, run at the same time.
+std::size_t concurrent_jobs(std::span<const Job> jobs);
+
+/// Runs jobs at the same time: those that concurrent_jobs() counts. One result each.
+std::vector<JobResult> run_jobs(Session& session, std::span<const Job> jobs, Eta eta);
+
+/// Puts the results of a group of reporting into one, where its jobs want that (group_reporting).
+/// `first_group`: the number of the first one.
+std::vector<JobResult> merge_groups(std::vector<JobResult> results, std::uint32_t first_group);
 
 }  // namespace penstock::bench

@@ -1,15 +1,13 @@
 #include "tools/penstock-bench/session.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <algorithm>
-#include <bit>
 #include <utility>
 
 #include "tools/penstock-bench/directory.h"
 #include "tools/penstock-bench/job_error.h"
 #include "tools/penstock-bench/machine.h"
+#include "tools/penstock-bench/store_options.h"
 
 namespace penstock::bench {
 namespace {
@@ -17,39 +15,6 @@ namespace {
 constexpr const char* kInfoFamily = "bench-info";
 constexpr const char* kInfoKey = "data";
 constexpr const char* kMakerKey = "maker";
-
-// As Penstock's own default: a quarter of what there is.
-std::uint64_t memory_of(const Job& job) {
-  const auto pages = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES));
-  const auto page_bytes = static_cast<std::uint64_t>(::sysconf(_SC_PAGE_SIZE));
-  return job.runtime.memory_limit > 0 ? job.runtime.memory_limit : pages * page_bytes / 4;
-}
-
-PeerSettings settings_of(const Job& job) {
-  constexpr std::uint64_t kHundred = 100;
-  constexpr std::uint32_t kClientsMin = 256;  // So that jobs with few clients and many share a store.
-  return {.directory = {},
-          .families = job.families,
-          .clients = std::bit_ceil(std::max(job.clients, kClientsMin)),
-          .memtable_bytes = memory_of(job) * job.database.memtable_percent / kHundred,
-          .cache_bytes = memory_of(job) * job.database.cache_percent / kHundred,
-          .durability = job.durability};
-}
-
-// Two jobs with the same text may share an open store.
-std::string options_text(const Job& job) {
-  if (job.engine != Engine::kPenstock) {
-    const PeerSettings settings = settings_of(job);
-    return fmt::format("{} {} {} {} {} {} {}", engine_name(job.engine), job.directory, settings.families, settings.clients,
-                       settings.memtable_bytes, settings.cache_bytes, durability_name(settings.durability));
-  }
-  const RuntimeOptions& runtime = job.runtime;
-  const DatabaseOptions& database = job.database;
-  return fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {}", job.directory, runtime.reactors, runtime.memory_limit,
-                     runtime.pin_threads, io_backend_name(runtime.io_backend), runtime.ring_entries, database.shards,
-                     wal_sync_name(database.wal_sync), database.log_budget_bytes, database.log_segment_bytes,
-                     database.memtable_percent, database.cache_percent, database.borrowed_reads);
-}
 
 Family info_family(Database& database) {
   return require(database.open_or_create_family(kInfoFamily).get(), "opening family bench-info");
@@ -74,7 +39,7 @@ Session::~Session() {
 }
 
 void Session::open(const Job& job) {
-  const std::string options = options_text(job);
+  const std::string options = store_options(job);
   if (job.fresh) {
     close();
     if (job.engine == Engine::kPenstock) {
@@ -92,11 +57,10 @@ void Session::open(const Job& job) {
   }
 }
 
-std::uint64_t Session::reopen_ns(const Job& job) {
+void Session::reopen(const Job& job) {
   close();
-  const std::uint64_t open_ns = start(job);
-  options_ = options_text(job);
-  return open_ns;
+  start(job);
+  options_ = store_options(job);
 }
 
 void Session::close() {
@@ -115,29 +79,29 @@ void Session::close() {
   runtime_.reset();
 }
 
-std::uint64_t Session::start(const Job& job) {
+void Session::start(const Job& job) {
   if (job.engine != Engine::kPenstock) {
-    return start_peer(job);
+    start_peer(job);
+    return;
   }
   const bool is_new = !holds_database(job.directory);
   runtime_ = require(Runtime::start(job.runtime), "starting the engine");
   const std::uint64_t start_ns = now_ns();
   database_ = require(Database::open(*runtime_, job.directory, job.database), "opening " + job.directory);
-  const std::uint64_t open_ns = now_ns() - start_ns;
+  open_ns_ = now_ns() - start_ns;
   if (is_new) {
     require(database_->put(info_family(*database_), kMakerKey, "penstock-bench").get(), "noting who made the database");
   }
-  return open_ns;
 }
 
-std::uint64_t Session::start_peer(const Job& job) {
+void Session::start_peer(const Job& job) {
   const std::string engine = engine_name(job.engine);
   peer_directory_ = std::make_unique<PeerDirectory>(peer_path(job.directory, engine), engine);
-  PeerSettings settings = settings_of(job);
+  PeerSettings settings = peer_settings(job);
   settings.directory = peer_directory_->path();
   const std::uint64_t start_ns = now_ns();
   peer_ = open_peer(job.engine, settings);
-  return now_ns() - start_ns;
+  open_ns_ = now_ns() - start_ns;
 }
 
 void Session::settle() {

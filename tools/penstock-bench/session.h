@@ -26,8 +26,8 @@ class Session {
 
   /// The store of `job` is open then.
   void open(const Job& job);
-  /// Closes it and opens it again; the time that opening took.
-  std::uint64_t reopen_ns(const Job& job);
+  /// Closes it and opens it again.
+  void reopen(const Job& job);
   void close();
 
   /// Of engine=penstock.
@@ -43,13 +43,16 @@ class Session {
   void note_data(const std::string& text);
   /// The open store was made by this tool: it may be made anew.
   bool made_here();
+  /// How long the last opening took.
+  std::uint64_t open_ns() const noexcept { return open_ns_; }
   /// Of the open store.
   std::string path(const Job& job) const;
 
  private:
-  std::uint64_t start(const Job& job);
-  std::uint64_t start_peer(const Job& job);
+  void start(const Job& job);
+  void start_peer(const Job& job);
 
+  std::uint64_t open_ns_ = 0;
   std::string options_;  // Of the open store, as text; empty: none is open.
   std::optional<Runtime> runtime_;
   std::optional<Database> database_;

@@ -6,10 +6,12 @@
 #include <deque>
 #include <exception>
 #include <thread>
+#include <unordered_map>
 #include <utility>
 
 #include "tools/penstock-bench/job_error.h"
 #include "tools/penstock-bench/machine.h"
+#include "tools/penstock-bench/plan.h"
 
 namespace penstock::bench {
 namespace {
@@ -17,10 +19,14 @@ namespace {
 constexpr std::uint32_t kThreadsMax = 16;
 constexpr std::size_t kGetsInFlight = 64;
 
+// What a client's plan says of one key.
 struct Expected {
-  Step key;                     // Its version is the oldest that will do.
-  std::uint32_t newest = 0;     // The newest that may be there.
-  bool may_be_missing = false;  // Nothing was acknowledged.
+  std::uint32_t family = 0;
+  std::uint32_t number = 0;
+  std::uint32_t acknowledged = 0;     // The last version whose commit was acknowledged; 0: none.
+  bool is_deleted = false;            // By that version.
+  std::uint32_t newest = 0;           // The newest that was handed to the engine.
+  bool may_be_deleted_since = false;  // By one that was not acknowledged.
 };
 
 class Checker {
@@ -32,12 +38,12 @@ class Checker {
         peer_(load.peer == nullptr ? nullptr : load.peer->client()) {}
 
   void expect(const Expected& expected) {
-    load_.dataset.fill_key(expected.key.number, key_.data());
+    load_.dataset.fill_key(expected.number, key_.data());
     if (peer_ != nullptr) {
-      judge(expected, peer_->get(expected.key.family, key_));
+      judge(expected, peer_->get(expected.family, key_));
       return;
     }
-    in_flight_.push_back({load_.database->get(load_.families[expected.key.family], key_), expected});
+    in_flight_.push_back({load_.database->get(load_.families[expected.family], key_), expected});
     if (in_flight_.size() >= kGetsInFlight) {
       finish_oldest();
     }
@@ -72,16 +78,19 @@ class Checker {
   void judge(const Expected& expected, std::optional<std::string_view> value) {
     ++outcome_.keys;
     checked_.fetch_add(1, std::memory_order_relaxed);
+    // A key of unacknowledged commits alone may still have what was there before the job, whose version is not known.
+    const bool is_certain = expected.acknowledged > 0;
     if (!value.has_value()) {
-      if (!expected.may_be_missing) {
+      if (is_certain && !expected.is_deleted && !expected.may_be_deleted_since) {
         note(expected, "it is missing", outcome_.missing);
       }
       return;
     }
-    const auto version = load_.dataset.value_version(expected.key.family, expected.key.number, *value);
+    const auto version = load_.dataset.value_version(expected.family, expected.number, *value);
+    const std::uint32_t oldest = expected.acknowledged + (expected.is_deleted ? 1 : 0);
     if (!version.has_value()) {
       note(expected, "its value is not one that was written", outcome_.wrong);
-    } else if (*version < expected.key.version || *version > expected.newest) {
+    } else if (is_certain && (*version < oldest || *version > expected.newest)) {
       note(expected, fmt::format("it has version {}", *version), outcome_.wrong);
     }
   }
@@ -90,8 +99,8 @@ class Checker {
     ++counter;
     if (outcome_.first_problem.empty()) {
       outcome_.first_problem =
-          fmt::format("family {} key {}, version {} to {} expected: {}", family_name(load_.job, expected.key.family),
-                      expected.key.number, expected.key.version, expected.newest, what);
+          fmt::format("family {} key {}, {}version {} to {} expected: {}", family_name(load_.job, expected.family),
+                      expected.number, expected.is_deleted ? "deleted by " : "", expected.acknowledged, expected.newest, what);
     }
   }
 
@@ -103,62 +112,43 @@ class Checker {
   VerifyOutcome outcome_;
 };
 
-// A plan that writes its keys in order, round after round: what was acknowledged is a prefix of it.
-void check_filled(const Load& load, std::uint32_t client, std::uint64_t issued, Checker& checker) {
-  Plan plan(load.job, load.permutation, client);
+// Goes through the client's plan once more, up to where it came.
+void check_client(const Load& load, std::uint32_t client, std::uint64_t issued, Checker& checker) {
+  std::unordered_map<std::uint64_t, Expected> keys;
+  Plan plan(load.job, client);
   const std::uint64_t acknowledged = load.counters[client].acknowledged.load();
-  const auto version_at = [&](std::uint64_t place, std::uint64_t steps) {
-    return static_cast<std::uint32_t>((steps - 1 - place) / plan.place_count());
-  };
-  for (std::uint64_t place = 0; place < std::min(acknowledged, plan.place_count()); ++place) {
-    Step step = plan.next();
-    step.version = version_at(place, acknowledged);
-    checker.expect({.key = step, .newest = version_at(place, issued)});
-  }
-}
-
-// A plan that writes keys again and again.
-void check_overwritten(const Load& load, std::uint32_t client, std::uint64_t issued, Checker& checker) {
-  struct Versions {
-    std::uint32_t acknowledged = 0;
-    std::uint32_t newest = 0;
-  };
-  std::vector<Versions> versions((load.job.keys - client + load.job.clients - 1) / load.job.clients);
-  Plan plan(load.job, load.permutation, client);
-  const std::uint64_t acknowledged = load.counters[client].acknowledged.load();
-  for (std::uint64_t at = 0; at < issued; ++at) {
-    const Step step = plan.next();
-    Versions& of_key = versions[step.number / load.job.clients];
-    of_key.newest = step.version;
-    if (at < acknowledged) {
-      of_key.acknowledged = step.version;
+  std::uint64_t written = 0;
+  for (std::uint64_t done = 0; done < issued;) {
+    const Call call = plan.next_call(issued - done);
+    for (std::uint32_t at = 0; at < call.operations; ++at, ++done) {
+      const Step step = plan.next(call.kind);
+      if (!kind_writes(step.kind)) {
+        continue;
+      }
+      Expected& expected = keys[std::uint64_t{step.family} << 32U | step.number];
+      expected.family = step.family;
+      expected.number = step.number;
+      expected.newest = step.version;
+      const bool is_deleted = step.kind == OpKind::kDelete;
+      if (written++ < acknowledged) {
+        expected.acknowledged = step.version;
+        expected.is_deleted = is_deleted;
+      } else {
+        expected.may_be_deleted_since = expected.may_be_deleted_since || is_deleted;
+      }
     }
   }
-  for (std::size_t at = 0; at < versions.size(); ++at) {
-    const Versions& of_key = versions[at];
-    if (of_key.newest == 0) {
-      continue;  // Not touched by this job.
-    }
-    const auto number = static_cast<std::uint32_t>(client + at * load.job.clients);
-    // A key of unacknowledged commits alone may still have what was there before the job, whose version is not known.
-    const bool is_certain = of_key.acknowledged > 0;
-    checker.expect({.key = {.family = 0, .number = number, .version = of_key.acknowledged},
-                    .newest = is_certain ? of_key.newest : ~0U,
-                    .may_be_missing = !is_certain});
+  for (const auto& [key, expected] : keys) {
+    checker.expect(expected);
   }
 }
 
 VerifyOutcome check_clients(const Load& load, const std::vector<std::uint64_t>& issued, std::uint32_t thread,
                             std::uint32_t threads, std::atomic<std::uint64_t>& checked) {
-  const bool writes_once = load.job.op == Op::kBatchPut || load.job.op == Op::kFillRandom || load.job.op == Op::kRecovery;
   try {
     Checker checker(load, checked);
     for (std::uint32_t client = thread; client < load.job.clients && !g_interrupted; client += threads) {
-      if (writes_once) {
-        check_filled(load, client, issued[client], checker);
-      } else {
-        check_overwritten(load, client, issued[client], checker);
-      }
+      check_client(load, client, issued[client], checker);
     }
     return checker.finish();
   } catch (const std::exception& error) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
 #include <exception>
 #include <thread>
 #include <utility>
@@ -16,57 +17,36 @@ std::atomic<bool> g_interrupted{false};
 
 namespace {
 
-using Client = void (*)(Run& run, std::uint32_t client, ClientResult& result);
-
 Client client_of(const Job& job) {
   if (job.engine != Engine::kPenstock) {
-    return job.op == Op::kScan ? scan_from_peer : op_reads(job.op) ? read_from_peer : write_to_peer;
+    return call_peer;
   }
-  if (job.op == Op::kScan) {
-    return job.on_shard ? scan_on_shard : scan_from_thread;
+  if (job.on_shard()) {
+    return call_on_shard;
   }
-  if (op_reads(job.op)) {
-    return job.on_shard ? read_on_shard : job.session ? read_through_session : read_from_thread;
-  }
-  return job.on_shard ? write_on_shard : write_from_thread;
+  return job.session ? get_through_session : call_from_thread;
 }
 
-void run_client(Run& run, std::uint32_t client, ClientResult& result) {
+void run_client(Run& run, StartLine& line, std::uint32_t client, ClientResult& result) {
   if (run.load.job.rate.ops_per_second > 0) {
     sleep_precisely();
   }
   try {
-    client_of(run.load.job)(run, client, result);
+    client_of(run.load.job)(run, line, client, result);
   } catch (const std::exception& error) {
     result.error = error.what();
     run.failed = true;
   }
-}
-
-ProgressSample sample(const Load& load, std::uint64_t total, std::uint64_t start_ns) {
-  ProgressSample sum;
-  for (std::uint32_t client = 0; client < load.job.clients; ++client) {
-    sum.operations += load.counters[client].operations.load(std::memory_order_relaxed);
-    sum.commits += load.counters[client].commits.load(std::memory_order_relaxed);
+  std::uint64_t seen = run.end_ns;
+  for (const std::uint64_t ended = now_ns(); seen < ended && !run.end_ns.compare_exchange_weak(seen, ended);) {
   }
-  if (total != kUnlimited && total > 0) {
-    sum.part_done = static_cast<double>(sum.operations) / static_cast<double>(total);
-  }
-  if (load.job.runtime_ns > 0 && start_ns > 0) {
-    sum.part_done =
-        std::max(sum.part_done, static_cast<double>(now_ns() - start_ns) / static_cast<double>(load.job.runtime_ns));
-  }
-  return sum;
 }
 
 // Operations that end the job; kUnlimited if only time does.
-std::uint64_t total_steps(const Load& load) {
-  if (op_reads(load.job.op)) {
-    return load.job.ops == 0 ? kUnlimited : load.job.ops;
-  }
+std::uint64_t total_steps(const Job& job) {
   std::uint64_t total = 0;
-  for (std::uint32_t client = 0; client < load.job.clients; ++client) {
-    const std::uint64_t steps = Plan(load.job, load.permutation, client).step_count();
+  for (std::uint32_t client = 0; client < job.clients; ++client) {
+    const std::uint64_t steps = Plan(job, client).step_count();
     if (steps == kUnlimited) {
       return kUnlimited;
     }
@@ -75,78 +55,175 @@ std::uint64_t total_steps(const Load& load) {
   return total;
 }
 
-}  // namespace
-
-Plan::Plan(const Job& job, const Permutation& permutation, std::uint32_t client)
-    : permutation_(&permutation), op_(job.op), client_(client), clients_(job.clients), family_(client % job.families) {
-  if (op_ == Op::kBatchPut || op_ == Op::kRecovery) {
-    place_count_ = job.commits * job.batch;
-    first_ = client / job.families * place_count_;
-  } else if (op_ == Op::kFillRandom) {
-    first_ = share_begin(job.keys, client, clients_);
-    place_count_ = share_begin(job.keys, client + 1, clients_) - first_;
-  } else {
-    key_count_ = (job.keys - client + clients_ - 1) / clients_;  // Numbers client, client + clients, ... below keys.
-    choice_.emplace(job, key_count_, job.seed * 0x9e3779b97f4a7c15ULL + client);
+double part_done(const Run& run, std::uint64_t operations, std::uint64_t total) {
+  const Job& job = run.load.job;
+  const std::uint64_t start_ns = run.start_ns;
+  double part = total != kUnlimited && total > 0 ? static_cast<double>(operations) / static_cast<double>(total) : -1;
+  if (job.runtime_ns > 0 && start_ns > 0) {
+    const std::uint64_t at_ns = std::max(now_ns(), start_ns);
+    part = std::max(part, static_cast<double>(at_ns - start_ns) / static_cast<double>(job.ramp_ns + job.runtime_ns));
   }
-  step_count_ = key_count_ > 0 || job.time_based ? kUnlimited : place_count_;
-  if (job.ops > 0) {
-    step_count_ = std::min(step_count_, share_begin(job.ops, client + 1, clients_) - share_begin(job.ops, client, clients_));
-  }
+  return part;
 }
 
-Step Plan::next() noexcept {
-  if (key_count_ > 0) {
-    const auto number = static_cast<std::uint32_t>(client_ + choice_->next() * clients_);
-    return {.family = 0, .number = number, .version = ++version_};
+// All jobs of a run: their threads, and what the main one sees of them.
+class Crowd {
+ public:
+  explicit Crowd(std::span<const Load> loads) {
+    for (const Load& load : loads) {
+      runs_.emplace_back(load);
+      totals_.push_back(total_steps(load.job));
+      results_.emplace_back();
+      clients_ += load.job.clients;
+    }
+    for (Run& run : runs_) {
+      pointers_.push_back(&run);
+    }
   }
-  if (place_ == place_count_) {
-    place_ = 0;
-    ++version_;
+
+  std::vector<LoadResult> run(Eta eta, char letter, const std::function<void()>& at_measure) {
+    StartLine line(static_cast<std::ptrdiff_t>(clients_), pointers_);
+    if (earliest_measure_ns() == 0) {
+      at_measure();
+    }
+    std::exception_ptr problem;
+    std::vector<std::thread> threads;
+    for (std::size_t at = 0; at < runs_.size(); ++at) {
+      for (std::uint32_t client = 0; client < runs_[at].load.job.clients; ++client) {
+        results_[at].clients.push_back(std::make_unique<ClientResult>());
+        threads.emplace_back(run_client, std::ref(runs_[at]), std::ref(line), client, std::ref(*results_[at].clients.back()));
+      }
+    }
+    {
+      const Progress progress(title(), letter, eta, [this] { return sample(); });
+      try {
+        if (earliest_measure_ns() > 0) {
+          wait_for_measure();
+          at_measure();
+        }
+      } catch (...) {
+        problem = std::current_exception();
+        std::ranges::for_each(runs_, [](Run& run) { run.failed = true; });
+      }
+      for (std::thread& thread : threads) {
+        thread.join();
+      }
+    }
+    if (problem != nullptr) {
+      std::rethrow_exception(problem);
+    }
+    for (std::size_t at = 0; at < runs_.size(); ++at) {
+      finish(runs_[at], results_[at]);
+    }
+    return std::move(results_);
   }
-  const auto place = static_cast<std::uint32_t>(first_ + place_++);
-  return op_ == Op::kFillRandom ? Step{.family = 0, .number = permutation_->at(place), .version = version_}
-                                : Step{.family = family_, .number = place, .version = version_};
+
+ private:
+  std::string title() const {
+    const Job& job = runs_.front().load.job;
+    return runs_.size() == 1 ? fmt::format("{} (c={})", job.name, job.clients)
+                             : fmt::format("{} and {} more (c={})", job.name, runs_.size() - 1, clients_);
+  }
+
+  std::uint64_t earliest_measure_ns() const {
+    std::uint64_t earliest = kUnlimited;
+    for (const Run& run : runs_) {
+      earliest = std::min(earliest, run.load.job.startdelay_ns + run.load.job.ramp_ns);
+    }
+    return earliest;
+  }
+
+  // Or for the end, if that comes first.
+  void wait_for_measure() const {
+    constexpr std::uint64_t kNapNs = 5'000'000;
+    const std::uint64_t earliest_ns = earliest_measure_ns();
+    while (!g_interrupted) {
+      const bool is_time = std::ranges::any_of(runs_, [&](const Run& run) {
+        const std::uint64_t began_ns = run.start_ns;
+        return began_ns > 0 && now_ns() >= began_ns - run.load.job.startdelay_ns + earliest_ns;
+      });
+      const bool is_over = std::ranges::any_of(runs_, [](const Run& run) { return run.failed || run.end_ns > 0; });
+      if (is_time || is_over) {
+        return;
+      }
+      sleep_ns(kNapNs);
+    }
+  }
+
+  ProgressSample sample() const {
+    ProgressSample sum;
+    double least = 1;
+    for (std::size_t at = 0; at < runs_.size(); ++at) {
+      const Load& load = runs_[at].load;
+      std::uint64_t operations = 0;
+      for (std::uint32_t client = 0; client < load.job.clients; ++client) {
+        operations += load.counters[client].all_operations();
+        sum.commits += load.counters[client].commits.load(std::memory_order_relaxed);
+      }
+      sum.operations += operations;
+      least = std::min(least, part_done(runs_[at], operations, totals_[at]));
+    }
+    sum.part_done = least;
+    return sum;
+  }
+
+  static void finish(const Run& run, LoadResult& result) {
+    const std::uint64_t from_ns = run.measure_ns;
+    result.elapsed_ns = run.end_ns > from_ns ? run.end_ns - from_ns : 0;
+    for (const auto& client : result.clients) {
+      result.behind_ns = std::max(result.behind_ns, client->behind_ns);
+      if (result.error.empty()) {
+        result.error = client->error;
+      }
+    }
+    if (result.error.empty() && result.elapsed_ns == 0 && run.load.job.ramp_ns > 0 && !g_interrupted) {
+      result.error = "ended before ramp_time= was over: nothing was measured";
+    }
+  }
+
+  std::deque<Run> runs_;
+  std::vector<Run*> pointers_;
+  std::vector<std::uint64_t> totals_;
+  std::vector<LoadResult> results_;
+  std::uint64_t clients_ = 0;
+};
+
+}  // namespace
+
+std::uint64_t ClientCounters::all_operations() const noexcept {
+  std::uint64_t sum = 0;
+  for (const auto& of_kind : operations) {
+    sum += of_kind.load(std::memory_order_relaxed);
+  }
+  return sum;
+}
+
+void OpStats::merge(const OpStats& other) noexcept {
+  operations += other.operations;
+  calls += other.calls;
+  bytes += other.bytes;
+  rows += other.rows;
+  misses += other.misses;
+  latency.merge(other.latency);
 }
 
 std::string family_name(const Job& job, std::uint32_t family) {
-  return job.families == 1 ? std::string("bench") : fmt::format("bench-{}", family);
+  return job.cfs == 1 ? std::string("bench") : fmt::format("bench-{}", family);
 }
 
 std::vector<Family> open_families(Database& database, const Job& job) {
   std::vector<Family> families;
-  for (std::uint32_t family = 0; family < job.families; ++family) {
+  for (std::uint32_t family = 0; family < job.cfs; ++family) {
     const std::string name = family_name(job, family);
     FamilyOptions options;
-    options.placement = job.placement;
+    options.placement = job.cf_placement;
     families.push_back(require(database.open_or_create_family(name, options).get(), "opening family " + name));
   }
   return families;
 }
 
-LoadResult run_load(const Load& load, Eta eta, char letter) {
-  LoadResult result;
-  Run run(load);
-  std::vector<std::thread> threads;
-  for (std::uint32_t client = 0; client < load.job.clients; ++client) {
-    result.clients.push_back(std::make_unique<ClientResult>());
-    threads.emplace_back(run_client, std::ref(run), client, std::ref(*result.clients.back()));
-  }
-  {
-    const Progress progress(fmt::format("{} (c={})", load.job.name, load.job.clients), letter, eta,
-                            [&, total = total_steps(load)] { return sample(load, total, run.start_ns); });
-    for (std::thread& thread : threads) {
-      thread.join();
-    }
-    result.elapsed_ns = now_ns() - run.start_ns;
-  }
-  for (const auto& client : result.clients) {
-    result.behind_ns = std::max(result.behind_ns, client->behind_ns);
-    if (result.error.empty()) {
-      result.error = client->error;
-    }
-  }
-  return result;
+std::vector<LoadResult> run_loads(std::span<const Load> loads, Eta eta, char letter, const std::function<void()>& at_measure) {
+  return Crowd(loads).run(eta, letter, at_measure);
 }
 
 }  // namespace penstock::bench

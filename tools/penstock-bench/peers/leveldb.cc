@@ -65,6 +65,7 @@ class Client : public PeerClient {
   void put(std::uint32_t family, std::string_view key, std::string_view value) override {
     batch_.Put(slice_of(keys_.of(family, key)), slice_of(value));
   }
+  void remove(std::uint32_t family, std::string_view key) override { batch_.Delete(slice_of(keys_.of(family, key))); }
   void commit() override {
     require(database_.Write(write_, &batch_), "write");
     batch_.Clear();
@@ -77,14 +78,17 @@ class Client : public PeerClient {
     require(status, "get");
     return value_;
   }
-  void scan(std::uint32_t family, std::string_view from, std::uint32_t rows, const Row& row) override {
+  void scan(const PeerScan& scan, const Row& row) override {
     const std::unique_ptr<leveldb::Iterator> iterator(database_.NewIterator({}));
-    const std::string first(keys_.of(family, from));
+    const std::string first(keys_.of(scan.family, scan.from));
     const std::string_view prefix = std::string_view(first).substr(0, keys_.prefix_size());
-    std::uint32_t seen = 0;
-    for (iterator->Seek(slice_of(first)); seen < rows && iterator->Valid(); iterator->Next()) {
+    iterator->Seek(slice_of(first));
+    if (scan.is_reverse && (!iterator->Valid() || view_of(iterator->key()) > first)) {
+      iterator->Valid() ? iterator->Prev() : iterator->SeekToLast();
+    }
+    for (std::uint32_t seen = 0; iterator->Valid(); scan.is_reverse ? iterator->Prev() : iterator->Next()) {
       const std::string_view key = view_of(iterator->key());
-      if (!key.starts_with(prefix) || !row(key.substr(prefix.size()), view_of(iterator->value())) || ++seen == rows) {
+      if (!key.starts_with(prefix) || !row(key.substr(prefix.size()), view_of(iterator->value())) || ++seen == scan.rows) {
         break;
       }
     }
@@ -140,7 +144,7 @@ class LeveldbPeer : public Peer {
   }
 
   PeerAbout about() const override {
-    const char* durability = "WriteOptions.sync=false: each commit handed to the kernel, no less";
+    const char* durability = "WriteOptions.sync=false: each commit handed to the kernel, no less; the log cannot be left out";
     if (settings_.durability == Durability::kSync) {
       durability = "WriteOptions.sync=true";
     } else if (settings_.durability == Durability::kWritten) {

@@ -64,12 +64,18 @@ class Client : public PeerClient {
   }
 
   void put(std::uint32_t family, std::string_view key, std::string_view value) override { batch_.add(family, key, value); }
+  void remove(std::uint32_t family, std::string_view key) override { batch_.add(family, key, std::nullopt); }
 
   void commit() override {
     Transaction transaction(store_.environment, 0);
-    batch_.for_each([&](std::uint32_t family, std::string_view key, std::string_view value) {
+    batch_.for_each([&](std::uint32_t family, std::string_view key, std::optional<std::string_view> value) {
       MDB_val key_val = val_of(key);
-      MDB_val value_val = val_of(value);
+      if (!value.has_value()) {
+        const int result = mdb_del(transaction.get(), store_.tables[family], &key_val, nullptr);
+        require(result == MDB_NOTFOUND ? MDB_SUCCESS : result, "mdb_del");
+        return;
+      }
+      MDB_val value_val = val_of(*value);
       require(mdb_put(transaction.get(), store_.tables[family], &key_val, &value_val, 0), "mdb_put");
     });
     transaction.commit();
@@ -88,23 +94,26 @@ class Client : public PeerClient {
     }
   }
 
-  void scan(std::uint32_t family, std::string_view from, std::uint32_t rows, const Row& row) override {
+  void scan(const PeerScan& scan, const Row& row) override {
     renew();
-    MDB_cursor*& cursor = cursors_[family];
+    MDB_cursor*& cursor = cursors_[scan.family];
     if (cursor == nullptr) {
-      require(mdb_cursor_open(read_, store_.tables[family], &cursor), "mdb_cursor_open");
+      require(mdb_cursor_open(read_, store_.tables[scan.family], &cursor), "mdb_cursor_open");
     } else {
       require(mdb_cursor_renew(read_, cursor), "mdb_cursor_renew");
     }
-    MDB_val key = val_of(from);
+    MDB_val key = val_of(scan.from);
     MDB_val value{};
     int found = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-    for (std::uint32_t seen = 0; found == MDB_SUCCESS && seen < rows; ++seen) {
+    if (scan.is_reverse && (found == MDB_NOTFOUND || (found == MDB_SUCCESS && view_of(key) > scan.from))) {
+      found = mdb_cursor_get(cursor, &key, &value, found == MDB_NOTFOUND ? MDB_LAST : MDB_PREV);
+    }
+    for (std::uint32_t seen = 0; found == MDB_SUCCESS && seen < scan.rows; ++seen) {
       if (!row(view_of(key), view_of(value))) {
         return;
       }
-      if (seen + 1 < rows) {
-        found = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+      if (seen + 1 < scan.rows) {
+        found = mdb_cursor_get(cursor, &key, &value, scan.is_reverse ? MDB_PREV : MDB_NEXT);
       }
     }
     if (found != MDB_NOTFOUND) {
@@ -155,7 +164,7 @@ class LmdbPeer : public Peer {
   std::unique_ptr<PeerClient> client() override { return std::make_unique<Client>(store_); }
   void settle() override { require(mdb_env_sync(store_.environment, 1), "mdb_env_sync"); }
   PeerAbout about() const override {
-    const char* durability = "MDB_NOSYNC: each commit handed to the kernel, no less";
+    const char* durability = "MDB_NOSYNC: each commit handed to the kernel, no less; there is no log to do without";
     if (settings_.durability == Durability::kSync) {
       durability = "LMDB's default: fdatasync in each commit";
     } else if (settings_.durability == Durability::kWritten) {

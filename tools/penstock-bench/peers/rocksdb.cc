@@ -80,10 +80,16 @@ struct Store {
 
 class Client : public PeerClient {
  public:
-  Client(const Store& store, bool is_synced) : store_(store) { write_.sync = is_synced; }
+  Client(const Store& store, Durability durability) : store_(store) {
+    write_.sync = durability == Durability::kSync;
+    write_.disableWAL = durability == Durability::kUnlogged;
+  }
 
   void put(std::uint32_t family, std::string_view key, std::string_view value) override {
     require(batch_.Put(store_.families[family], key, value), "put");
+  }
+  void remove(std::uint32_t family, std::string_view key) override {
+    require(batch_.Delete(store_.families[family], key), "delete");
   }
   void commit() override {
     require(store_.database->Write(write_, &batch_), "write");
@@ -112,11 +118,11 @@ class Client : public PeerClient {
       found(at, values_[at].ToStringView());
     }
   }
-  void scan(std::uint32_t family, std::string_view from, std::uint32_t rows, const Row& row) override {
-    const std::unique_ptr<rocksdb::Iterator> iterator(store_.database->NewIterator({}, store_.families[family]));
-    std::uint32_t seen = 0;
-    for (iterator->Seek(from); seen < rows && iterator->Valid(); iterator->Next()) {
-      if (!row(iterator->key().ToStringView(), iterator->value().ToStringView()) || ++seen == rows) {
+  void scan(const PeerScan& scan, const Row& row) override {
+    const std::unique_ptr<rocksdb::Iterator> iterator(store_.database->NewIterator({}, store_.families[scan.family]));
+    scan.is_reverse ? iterator->SeekForPrev(scan.from) : iterator->Seek(scan.from);
+    for (std::uint32_t seen = 0; iterator->Valid(); scan.is_reverse ? iterator->Prev() : iterator->Next()) {
+      if (!row(iterator->key().ToStringView(), iterator->value().ToStringView()) || ++seen == scan.rows) {
         break;
       }
     }
@@ -150,9 +156,7 @@ class RocksdbPeer : public Peer {
   }
   ~RocksdbPeer() override { release(); }
 
-  std::unique_ptr<PeerClient> client() override {
-    return std::make_unique<Client>(store_, settings_.durability == Durability::kSync);
-  }
+  std::unique_ptr<PeerClient> client() override { return std::make_unique<Client>(store_, settings_.durability); }
 
   void settle() override {
     require(store_.database->Flush(rocksdb::FlushOptions(), store_.families), "flush");
@@ -166,6 +170,8 @@ class RocksdbPeer : public Peer {
     const char* durability = "WriteOptions.sync=false: each commit handed to the kernel";
     if (settings_.durability == Durability::kSync) {
       durability = "WriteOptions.sync=true";
+    } else if (settings_.durability == Durability::kUnlogged) {
+      durability = "WriteOptions.disableWAL=true: no log";
     } else if (settings_.durability == Durability::kBuffered) {
       durability = "manual_wal_flush=true, WriteOptions.sync=false: the log stays in the process";
     }

@@ -33,15 +33,20 @@ WT_SESSION* open_session(WT_CONNECTION* connection) {
   return session;
 }
 
+bool is_logged(Durability durability) { return durability != Durability::kUnlogged; }
+/// Each commit goes to the kernel at least.
+bool is_handed_over(Durability durability) { return durability == Durability::kSync || durability == Durability::kWritten; }
+
 class Client : public PeerClient {
  public:
   Client(WT_CONNECTION* connection, const PeerSettings& settings)
       : session_(open_session(connection)),
         cursors_(settings.families, nullptr),
-        commit_config_(settings.durability == Durability::kBuffered ? "sync=off" : "sync=on") {}
+        commit_config_(is_handed_over(settings.durability) ? "sync=on" : "sync=off") {}
   ~Client() override { session_->close(session_, nullptr); }  // With its cursors.
 
   void put(std::uint32_t family, std::string_view key, std::string_view value) override { batch_.add(family, key, value); }
+  void remove(std::uint32_t family, std::string_view key) override { batch_.add(family, key, std::nullopt); }
 
   // A transaction may be rolled back although no one else writes its keys, when the cache is short: it begins anew.
   void commit() override {
@@ -66,18 +71,19 @@ class Client : public PeerClient {
     return view_of(value);
   }
 
-  void scan(std::uint32_t family, std::string_view from, std::uint32_t rows, const Row& row) override {
+  void scan(const PeerScan& scan, const Row& row) override {
     release();
-    WT_CURSOR* cursor = cursor_of(family);
+    WT_CURSOR* cursor = cursor_of(scan.family);
     positioned_ = cursor;
-    const WT_ITEM from_item = item_of(from);
+    const auto go_on = [&] { return scan.is_reverse ? cursor->prev(cursor) : cursor->next(cursor); };
+    const WT_ITEM from_item = item_of(scan.from);
     cursor->set_key(cursor, &from_item);
     int exact = 0;
     int result = cursor->search_near(cursor, &exact);
-    if (result == 0 && exact < 0) {
-      result = cursor->next(cursor);
+    if (result == 0 && (scan.is_reverse ? exact > 0 : exact < 0)) {
+      result = go_on();
     }
-    for (std::uint32_t seen = 0; result == 0 && seen < rows; ++seen) {
+    for (std::uint32_t seen = 0; result == 0 && seen < scan.rows; ++seen) {
       WT_ITEM key{};
       WT_ITEM value{};
       require(cursor->get_key(cursor, &key), "get_key");
@@ -85,8 +91,8 @@ class Client : public PeerClient {
       if (!row(view_of(key), view_of(value))) {
         break;
       }
-      if (seen + 1 < rows) {
-        result = cursor->next(cursor);
+      if (seen + 1 < scan.rows) {
+        result = go_on();
       }
     }
     if (result != WT_NOTFOUND) {
@@ -100,14 +106,9 @@ class Client : public PeerClient {
     release();
     require(session_->begin_transaction(session_, nullptr), "begin_transaction");
     int result = 0;
-    batch_.for_each([&](std::uint32_t family, std::string_view key, std::string_view value) {
+    batch_.for_each([&](std::uint32_t family, std::string_view key, std::optional<std::string_view> value) {
       if (result == 0) {
-        WT_CURSOR* cursor = cursor_of(family);
-        const WT_ITEM key_item = item_of(key);
-        const WT_ITEM value_item = item_of(value);
-        cursor->set_key(cursor, &key_item);
-        cursor->set_value(cursor, &value_item);
-        result = cursor->insert(cursor);
+        result = write(cursor_of(family), key, value);
       }
     });
     if (result == 0) {
@@ -119,6 +120,18 @@ class Client : public PeerClient {
       require(result, "insert");
     }
     return false;
+  }
+
+  static int write(WT_CURSOR* cursor, std::string_view key, std::optional<std::string_view> value) {
+    const WT_ITEM key_item = item_of(key);
+    cursor->set_key(cursor, &key_item);
+    if (!value.has_value()) {
+      const int result = cursor->remove(cursor);
+      return result == WT_NOTFOUND ? 0 : result;
+    }
+    const WT_ITEM value_item = item_of(*value);
+    cursor->set_value(cursor, &value_item);
+    return cursor->insert(cursor);
   }
 
   // A session reads as of when it had no cursor on a row last: one left there would hide what others commit.
@@ -170,6 +183,8 @@ class WiredtigerPeer : public Peer {
     const char* durability = "commit_transaction(\"sync=off\"): the log stays in the process";
     if (settings_.durability == Durability::kSync) {
       durability = "commit_transaction(\"sync=on\"), transaction_sync=(method=fsync)";
+    } else if (settings_.durability == Durability::kUnlogged) {
+      durability = "log=(enabled=false): no log";
     } else if (settings_.durability == Durability::kWritten) {
       durability = "commit_transaction(\"sync=on\"), transaction_sync=(method=none): each commit handed to the kernel";
     }
@@ -206,10 +221,10 @@ class WiredtigerPeer : public Peer {
     constexpr std::uint64_t kCacheBytesMin = std::uint64_t{1} << 20U;
     const char* method = settings_.durability == Durability::kSync ? "fsync" : "none";
     return fmt::format(
-        "create,cache_size={},session_max={},log=(enabled=true,compressor=\"\"),transaction_sync=(enabled={},method={}),"
+        "create,cache_size={},session_max={},log=(enabled={},compressor=\"\"),transaction_sync=(enabled={},method={}),"
         "checkpoint=(wait=60,log_size=2GB),statistics=(fast)",
         std::max(settings_.memtable_bytes + settings_.cache_bytes, kCacheBytesMin), settings_.clients + kSpareSessions,
-        settings_.durability == Durability::kBuffered ? "false" : "true", method);
+        is_logged(settings_.durability), is_handed_over(settings_.durability), method);
   }
 
   PeerSettings settings_;
