@@ -7,6 +7,7 @@ import pathlib
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
@@ -193,6 +194,42 @@ class ClangTidyCache(unittest.TestCase):
     def test_a_finding_in_a_header_is_shown_once(self):
         finding = "base/a.h:1:1: error: x\n  1 | a"
         self.assertEqual(clang_tidy.distinct([finding, f"{finding}\nbase/b.cc:1:1: error: y", ""]), [finding, "base/b.cc:1:1: error: y"])
+
+
+class ClangTidyBatches(unittest.TestCase):
+    COMMAND = "/usr/bin/ccache c++ -I. {flags} -o d/{path}.o -c /root/{path}"
+
+    def commands(self, flags):
+        return {path: self.COMMAND.format(flags=flag, path=path) for path, flag in flags.items()}
+
+    def test_sources_of_one_folder_with_the_same_flags_stand_together(self):
+        commands = self.commands({"base/a.cc": "", "base/b.cc": "", "base/c.cc": "-DX", "wal/a.cc": "", "base/d.c": "", "base/e.c": ""})
+        found = clang_tidy.batches(commands, commands)
+        self.assertEqual(sorted(found), [["base/a.cc", "base/b.cc"], ["base/c.cc"], ["base/d.c"], ["base/e.c"], ["wal/a.cc"]])
+
+    def test_a_batch_is_bounded(self):
+        commands = self.commands({f"base/{i:02}.cc": "" for i in range(clang_tidy.BATCH_SOURCES_MAX + 1)})
+        self.assertEqual([len(batch) for batch in clang_tidy.batches(commands, commands)], [clang_tidy.BATCH_SOURCES_MAX, 1])
+
+    def analyse(self, units, alone):
+        """analyse_batch() with a tool that answers `units` in turn for batches, and `alone`[path] for single sources."""
+        paths = ["base/a.cc", "base/b.cc", "base/c.cc"]
+        with mock.patch.object(clang_tidy, "analyse_unit", side_effect=units), \
+                mock.patch.object(clang_tidy, "analyse", side_effect=lambda root, build, path: alone[path]):
+            return clang_tidy.analyse_batch("root", "build", dict.fromkeys(paths, ""), paths)
+
+    def test_a_finding_belongs_to_its_source_and_one_in_a_header_to_all(self):
+        reports = self.analyse(["base/a.h:1:1: error: x [bugprone-y]\nbase/b.cc:2:1: error: z [bugprone-y]\n  note"], {})
+        header = "base/a.h:1:1: error: x [bugprone-y]"
+        self.assertEqual(reports, {"base/a.cc": header, "base/b.cc": f"{header}\nbase/b.cc:2:1: error: z [bugprone-y]\n  note", "base/c.cc": header})
+
+    def test_a_source_that_does_not_fit_in_is_analysed_alone(self):
+        clash = "base/b.cc:2:1: error: redefinition of 'kA' [clang-diagnostic-error,-warnings-as-errors]"
+        self.assertEqual(self.analyse([clash, ""], {"base/b.cc": "own"}), {"base/a.cc": "", "base/b.cc": "own", "base/c.cc": ""})
+
+    def test_a_unit_that_does_not_compile_at_all_is_taken_apart(self):
+        alone = {"base/a.cc": "1", "base/b.cc": "2", "base/c.cc": "3"}
+        self.assertEqual(self.analyse(["base/a.h:1:1: error: no [clang-diagnostic-error]"], alone), alone)
 
 
 class Counting(unittest.TestCase):
