@@ -17,6 +17,7 @@ namespace {
 constexpr std::uint32_t kReadAheadLeaves = 64;
 constexpr std::size_t kReadAheadPagesMax = 96;
 constexpr std::size_t kLineBytes = 64;
+constexpr std::size_t kLinesAtOnce = 8;  // Of the leaf that a walk begins in: four pairs of 100 bytes a step.
 
 /// What is left of a key after its leaf's prefix is mostly short: then without a call.
 void copy_suffix(char* to, Bytes suffix) noexcept {
@@ -65,11 +66,22 @@ struct Cursor::Impl {
   std::uint32_t index = 0;
   bool is_valid = false;
   bool must_descend = false;  // The path leads to a child that has not been entered.
-  /// Of the next leaf, if it is in memory: what the processor has not been asked to bring yet, and how much of it to ask for at
-  /// each step, so that all of it is there when the walk is.
-  const std::byte* next_begin = nullptr;
-  const std::byte* next_end = nullptr;
-  std::size_t step_bytes = 0;
+  /// What the processor has not been asked to bring yet, and how much of it to ask for at each step, so that it is there when
+  /// the walk is.
+  struct Lines {
+    const std::byte* begin = nullptr;
+    const std::byte* end = nullptr;
+    std::size_t step_bytes = 0;
+
+    void fetch() noexcept {
+      if (begin == end) return;
+      const std::byte* const step_end = std::min(begin + step_bytes, end);
+      for (; begin < step_end; begin += kLineBytes) __builtin_prefetch(begin);
+      begin = step_end;
+    }
+  };
+  Lines rest;                          // Of a leaf that the walk came to by a key: its pairs from there on.
+  Lines after;                         // Of the next leaf, if it is in memory.
   std::array<char, kKeyBytesMax> key;  // That of `index`; begins with the leaf's prefix.
 
   Level& bottom() noexcept { return path[depth - 1]; }
@@ -99,11 +111,7 @@ struct Cursor::Impl {
     if (is_root) return store.find_cached(root);
     return store.find_child(bottom().page, bottom().index);
   }
-  void fetch_ahead() noexcept {
-    if (next_begin == next_end) return;
-    const std::byte* const end = std::min(next_begin + step_bytes, next_end);
-    for (; next_begin < end; next_begin += kLineBytes) __builtin_prefetch(next_begin);
-  }
+  void plan_fetches(bool is_sought) noexcept;
   /// Of a merge: asks for the leaves that the walk will come to.
   void read_ahead();
 };
@@ -137,14 +145,23 @@ bool Cursor::Impl::enter(PageRef page, const Bytes* sought) {
   is_valid = index < node.count();
   must_descend = false;
   std::ranges::copy(node.prefix(), key.begin());
-  if (ahead == nullptr && depth > 0) {
-    const std::span<const std::byte> next = PageStore::linked_bytes(bottom().page, bottom().index + 1);
-    next_begin = next.data();
-    next_end = next.data() + next.size();
-    const std::size_t steps = std::max<std::size_t>(node.count() - std::min(index, node.count()), 1);
-    step_bytes = ((next.size() / steps / kLineBytes) + 1) * kLineBytes;
-  }
+  if (ahead == nullptr) plan_fetches(sought != nullptr);
   return true;
+}
+
+void Cursor::Impl::plan_fetches(bool is_sought) noexcept {
+  const std::uint32_t pairs = node.count() - std::min(index, node.count());
+  rest = {};
+  if (is_sought && pairs > 0) {  // Pairs lie in their order; a prefetch past the last one does no harm.
+    const std::span<const std::byte> page = leaf.bytes();
+    const auto* const begin = reinterpret_cast<const std::byte*>(node.suffix(index).data());
+    rest = {begin, page.data() + page.size(), kLinesAtOnce * kLineBytes};
+  }
+  after = {};
+  if (depth == 0) return;
+  const std::span<const std::byte> next = PageStore::linked_bytes(bottom().page, bottom().index + 1);
+  const std::size_t step_lines = (next.size() / std::max(pairs, 1U) / kLineBytes) + 1;
+  after = {next.data(), next.data() + next.size(), step_lines * kLineBytes};
 }
 
 Task<Status> Cursor::Impl::descend(const Bytes* sought) {
@@ -197,7 +214,8 @@ void Cursor::show() noexcept {
 
 void Cursor::show_pair() noexcept {
   Impl& impl = *impl_;
-  impl.fetch_ahead();
+  impl.rest.fetch();
+  impl.after.fetch();
   const NodeView::LeafCell cell = impl.node.leaf_cell_at(impl.index);
   const std::size_t prefix_bytes = impl.node.prefix().size();
   PENSTOCK_ASSERT_LE(prefix_bytes + cell.suffix.size(), kKeyBytesMax);

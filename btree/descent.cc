@@ -70,8 +70,11 @@ std::span<const std::byte> PageStore::Impl::look_at_leaf(const ChildPointer& roo
 
 PageRef PageStore::Impl::find_child(Frame& parent, std::uint32_t index) noexcept {
   const bool has_links = index < parent.link_count;  // A page that is found no more has none.
-  Frame* child = has_links ? PageCache::linked(parent, index).frame : nullptr;
-  if (child == nullptr) {
+  const FrameLink link = has_links ? PageCache::linked(parent, index) : FrameLink{};
+  Frame* child = link.frame;
+  if (child != nullptr) {
+    fetch_lines(link);
+  } else {
     child = cache_.find(NodeView(parent.bytes()).child(index));
     if (child == nullptr || child->is_loading) return PageRef();
     if (has_links) PageCache::link(parent, index, *child);
@@ -83,6 +86,7 @@ PageRef PageStore::Impl::find_child(Frame& parent, std::uint32_t index) noexcept
 
 std::span<const std::byte> PageStore::Impl::linked_bytes(const Frame& parent, std::uint32_t index) noexcept {
   const FrameLink link = index < parent.link_count ? PageCache::linked(parent, index) : FrameLink{};
+  __builtin_prefetch(link.frame, 1);  // Of nothing: nothing happens.
   return {link.data, link.frame == nullptr ? 0 : kPageBlockBytes};
 }
 
