@@ -1,5 +1,6 @@
 #include "tools/penstock-bench/recovery.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -125,6 +126,23 @@ void wait_until_filled(Child& child, SharedPage& page) {
   }
 }
 
+// The kernel ends a killed process's rings some ten milliseconds after the process, and they hold LOCK: no work of an opening.
+void wait_until_unlocked(const std::string& directory) {
+  const int file = ::open((directory + "/LOCK").c_str(), O_RDWR | O_CLOEXEC);
+  if (file < 0) {
+    throw JobError(fmt::format("{}/LOCK: {}", directory, std::strerror(errno)));
+  }
+  constexpr timespec kPoll{.tv_sec = 0, .tv_nsec = 1'000'000};
+  struct flock lock{};
+  do {
+    ::nanosleep(&kPoll, nullptr);
+    lock = {};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+  } while (::fcntl(file, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK);
+  ::close(file);
+}
+
 }  // namespace
 
 void run_recovery(Session& session, const Job& job, Eta eta, JobResult& result) {
@@ -135,6 +153,7 @@ void run_recovery(Session& session, const Job& job, Eta eta, JobResult& result) 
     wait_until_filled(child, shared.page());
     child.kill_and_wait();
   }
+  wait_until_unlocked(job.directory);
   // The child's statistics died with it, and so did the latencies; what its counters say is what was answered.
   OpStats stats{.kind = OpKind::kPut};
   std::vector<std::uint64_t> issued;
