@@ -2,9 +2,8 @@
 // shards.
 //
 // Invariants:
-//   Core-I1 Order of an opening (design of the log): ends of all old logs known -> first segments of the new epoch durable ->
-//   EPOCH durable
-//           -> only then appends, flushes and frees.
+//   Core-I1 Order of an opening (design of the log): ends of all old logs known and first segments of the new epoch durable
+//           -> EPOCH durable -> only then appends, flushes and frees.
 //   Core-I2 A call is accepted by taking credits of its shard and then finding the database open; close() forbids first and
 //   then waits
 //           until every credit is back. So no call runs on a shard that is gone.
@@ -80,11 +79,13 @@ class DatabaseCore final : private MemoryUser {
   Outcome<bool> find_or_create();
   Outcome<bool> check_options(const DatabaseOptions& options) const;
   Task<Outcome<bool>> open_stores();
+  Task<Outcome<bool>> remove_spare_logs();
   Task<Outcome<bool>> read_old_logs(OldLogs& old);
+  Task<Outcome<bool>> read_needed_logs(OldLogs& old);
+  std::shared_ptr<engine::PassProgress> make_progress(OpenProgress::Stage stage) const;
   Outcome<bool> plan_old_logs(OldLogs& old);
   Outcome<bool> check_clean_close(const OldLogs& old) const;
   Task<Outcome<bool>> claim_extents(const OldLogs& old);
-  Task<Outcome<bool>> open_new_logs();
   Outcome<bool> write_new_epoch(const OldLogs& old);
   Task<Outcome<bool>> load_catalog(OldLogs& old);
   Task<Outcome<bool>> replay(OldLogs& old);

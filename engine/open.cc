@@ -1,4 +1,4 @@
-// Opening a database: lock, identity, page stores, the ends of all logs, the new epoch, catalog, replay, serving. In this order
+// Opening a database: lock, identity, page stores, reading of all logs, the new epoch, catalog, replay, serving. In this order
 // (Core-I1).
 #include <algorithm>
 #include <optional>
@@ -22,7 +22,7 @@ using engine::ReactorPart;
 
 /// How long open() waits for another process that holds the lock, or whose last writes are still on their way.
 constexpr std::uint64_t kLockWaitNs = 2'000'000'000;
-constexpr std::uint64_t kLockRetryNs = 20'000'000;
+constexpr std::uint64_t kLockRetryNs = 1'000'000;  // A killed process's last writes take some milliseconds to end.
 /// With logs of more old epochs than this an open flushes before it serves.
 constexpr std::size_t kOldEpochsMax = 4;
 
@@ -34,9 +34,8 @@ std::unexpected<Failure> refuse_option(const std::string& text) {
 
 Task<Outcome<bool>> open_stores_of(ReactorPart* part) { return part->open_stores(); }
 Task<Outcome<bool>> open_log_of(ReactorPart* part) { return part->open_log(); }
-Task<Outcome<std::uint64_t>> replay_on(ReactorPart* part, std::vector<ReactorPart::ReplayTarget> targets,
-                                       std::function<void(std::uint64_t)> progress) {
-  co_return co_await part->replay(targets, std::move(progress));
+Task<Outcome<bool>> replay_on(ReactorPart* part, std::vector<LogPlan> plans, std::shared_ptr<engine::PassProgress> progress) {
+  co_return co_await part->replay(plans, *progress);
 }
 Task<Outcome<bool>> hold_lock_on(ReactorPart* part, reactor::Fd lock) {
   if (const Status status = part->hold_lock(lock); !status.is_ok()) {
@@ -144,12 +143,12 @@ Task<Outcome<bool>> DatabaseCore::open_steps() {
   OldLogs old;
   PENSTOCK_STEP(plan_old_logs(old));
   PENSTOCK_STEP(check_clean_close(old));
+  Outcome<bool> cleared = co_await remove_spare_logs();
+  PENSTOCK_STEP(std::move(cleared));
   Outcome<bool> read = co_await read_old_logs(old);
   PENSTOCK_STEP(std::move(read));
   Outcome<bool> claimed = co_await claim_extents(old);
   PENSTOCK_STEP(std::move(claimed));
-  Outcome<bool> logs = co_await open_new_logs();
-  PENSTOCK_STEP(std::move(logs));
   PENSTOCK_STEP(write_new_epoch(old));
   Outcome<bool> held = co_await hold_lock();
   PENSTOCK_STEP(std::move(held));
@@ -358,8 +357,8 @@ Outcome<bool> DatabaseCore::check_clean_close(const OldLogs& old) const {
   return true;
 }
 
-Task<Outcome<bool>> DatabaseCore::read_old_logs(OldLogs& old) {
-  // Logs above EPOCH's epoch are spares of an opening that did not get as far as EPOCH: nothing can have been appended to them.
+/// Logs above EPOCH's epoch are spares of an opening that did not get as far as EPOCH: nothing can have been appended to them.
+Task<Outcome<bool>> DatabaseCore::remove_spare_logs() {
   const std::string directory = engine::log_directory(settings_);
   Outcome<std::vector<wal::SegmentFile>> segments = wal::list_segments(runtime_->system(), directory);
   if (!segments.has_value()) {
@@ -373,9 +372,8 @@ Task<Outcome<bool>> DatabaseCore::read_old_logs(OldLogs& old) {
     }
   }
   for (const wal::LogName& name : spares) {
-    std::vector<LogPlan> one(1);
-    one.front().name = name;
-    const Outcome<LogsRead> read = co_await engine::read_logs(parts_.front().get(), std::move(one), 0);
+    engine::LogsToRead one{.plans = {LogPlan{.name = name}}, .progress = make_progress(OpenProgress::Stage::kReadingLogs)};
+    const Outcome<LogsRead> read = co_await engine::read_logs(parts_.front().get(), std::move(one));
     if (!read.has_value() || read->groups > 0) {
       co_return fail(Status(Code::kCorruption, FileKind::kEpoch, 0),
                      epoch_path() + ": a log of epoch " + std::to_string(name.epoch) + " has records, but EPOCH is at " +
@@ -385,20 +383,48 @@ Task<Outcome<bool>> DatabaseCore::read_old_logs(OldLogs& old) {
       co_return fail(status, "cannot remove spare segments in " + directory + ": " + status.to_string());
     }
   }
+  co_return true;
+}
+
+std::shared_ptr<engine::PassProgress> DatabaseCore::make_progress(OpenProgress::Stage stage) const {
+  return std::make_shared<engine::PassProgress>(stage, settings_.options.on_progress);
+}
+
+/// The first segments of the new epoch are made meanwhile: until EPOCH names it they are spares.
+Task<Outcome<bool>> DatabaseCore::read_old_logs(OldLogs& old) {
+  std::vector<Future<Outcome<bool>>> new_logs;
+  for (const std::unique_ptr<ReactorPart>& part : parts_) {
+    new_logs.push_back(engine::run_on(part->reactor(), part->tasks(), &open_log_of, part.get()));
+  }
+  Outcome<bool> read = co_await read_needed_logs(old);
+  for (Future<Outcome<bool>>& answer : new_logs) {
+    Outcome<bool> opened = co_await std::move(answer);
+    if (!opened.has_value() && read.has_value()) {
+      read = std::move(opened);
+    }
+  }
+  co_return read;
+}
+
+Task<Outcome<bool>> DatabaseCore::read_needed_logs(OldLogs& old) {
+  const auto progress = make_progress(OpenProgress::Stage::kReadingLogs);
   // The cache is empty yet: what it may hold is free for what pass 2 will need again.
   const auto needed = static_cast<std::uint64_t>(std::ranges::count_if(old.plans, &LogPlan::needed));
   const std::uint64_t image_bytes =
       settings_.memory_bytes / 100 * settings_.options.cache_percent / std::max<std::uint64_t>(needed, 1);
-  std::vector<std::vector<LogPlan>> by_part(parts_.size());
+  // With these counts each old log's shards are on one part, the one that reads it.
+  const auto is_of_one_part = [this](const LogPlan& plan) { return plan.reactors % parts_.size() == 0; };
+  const bool deals = std::ranges::all_of(old.plans, [&](const LogPlan& plan) { return !plan.needed || is_of_one_part(plan); });
+  std::vector<engine::LogsToRead> by_part(parts_.size(), {.image_bytes = image_bytes, .deals = deals, .progress = progress});
   for (const LogPlan& plan : old.plans) {
     if (plan.needed) {
-      by_part[plan.name.reactor % parts_.size()].push_back(plan);
+      by_part[plan.name.reactor % parts_.size()].plans.push_back(plan);
     }
   }
   std::vector<Future<Outcome<LogsRead>>> answers;
   for (std::size_t index = 0; index < parts_.size(); ++index) {
     ReactorPart* part = parts_[index].get();
-    answers.push_back(engine::run_on(part->reactor(), part->tasks(), &engine::read_logs, part, by_part[index], image_bytes));
+    answers.push_back(engine::run_on(part->reactor(), part->tasks(), &engine::read_logs, part, by_part[index]));
   }
   std::optional<Failure> failure;
   for (Future<Outcome<LogsRead>>& answer : answers) {
@@ -412,13 +438,14 @@ Task<Outcome<bool>> DatabaseCore::read_old_logs(OldLogs& old) {
         return each.name.epoch == plan.name.epoch && each.name.reactor == plan.name.reactor;
       });
       place->end = plan.end;
-      // With these counts each old log's shards are on one part, the one that has read it.
-      if (plan.reactors % parts_.size() == 0) place->image = plan.image;
+      place->dealt_end = plan.dealt_end;
+      place->image = is_of_one_part(plan) ? plan.image : nullptr;
     }
     std::ranges::move(read->catalog, std::back_inserter(old.catalog));
     std::ranges::move(read->extents, std::back_inserter(old.extents));
     recovery_.logs += static_cast<std::uint32_t>(read->plans.size());
     recovery_.log_bytes += read->bytes;
+    recovery_.records += read->records;
     recovery_.torn_tails += read->torn_tails;
   }
   if (failure.has_value()) {
@@ -431,11 +458,6 @@ Task<Outcome<bool>> DatabaseCore::read_old_logs(OldLogs& old) {
 /// Before anything is flushed: passes leave alone what records name.
 Task<Outcome<bool>> DatabaseCore::claim_extents(const OldLogs& old) {
   PENSTOCK_ON_ALL_PARTS(&claim_on, old.extents);
-  co_return true;
-}
-
-Task<Outcome<bool>> DatabaseCore::open_new_logs() {
-  PENSTOCK_ON_ALL_PARTS(&open_log_of);
   co_return true;
 }
 
@@ -496,40 +518,8 @@ Task<Outcome<bool>> DatabaseCore::load_catalog(OldLogs& old) {
 }
 
 Task<Outcome<bool>> DatabaseCore::replay(OldLogs& old) {
-  std::vector<ReactorPart::ReplayTarget> targets;
-  std::uint64_t total = 0;
-  for (const LogPlan& plan : old.plans) {
-    if (plan.needed && plan.end > plan.begin) {
-      targets.push_back(
-          {.log = plan.name, .begin = plan.begin, .end = plan.end, .reactors = plan.reactors, .image = plan.image});
-      total += plan.end - plan.begin;
-    }
-  }
-  auto done = std::make_shared<std::atomic<std::uint64_t>>(0);
-  const std::function<void(const OpenProgress&)>& report = settings_.options.on_progress;
-  const auto progress = [done, total, report](std::uint64_t bytes) {
-    const std::uint64_t now = done->fetch_add(bytes) + bytes;
-    if (report) {
-      report({.stage = OpenProgress::Stage::kReplaying, .bytes_done = now, .bytes_total = total});
-    }
-  };
-  std::vector<Future<Outcome<std::uint64_t>>> answers;
-  for (const std::unique_ptr<ReactorPart>& part : parts_) {
-    answers.push_back(engine::run_on(part->reactor(), part->tasks(), &replay_on, part.get(), targets,
-                                     std::function<void(std::uint64_t)>(progress)));
-  }
-  std::optional<Failure> failure;
-  for (Future<Outcome<std::uint64_t>>& answer : answers) {
-    Outcome<std::uint64_t> records = co_await std::move(answer);
-    if (records.has_value()) {
-      recovery_.records += *records;
-    } else if (!failure.has_value()) {
-      failure = std::move(records.error());
-    }
-  }
-  if (failure.has_value()) {
-    co_return std::unexpected(std::move(*failure));
-  }
+  const auto progress = make_progress(OpenProgress::Stage::kReplaying);
+  PENSTOCK_ON_ALL_PARTS(&replay_on, old.plans, progress);
   for (const std::unique_ptr<ReactorPart>& part : parts_) {
     for (const std::unique_ptr<ShardEngine>& each : part->shards()) {
       recovery_.operations += each->replayed_operations();

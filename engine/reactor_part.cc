@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/integer.h"
+#include "engine/old_logs.h"
 
 namespace penstock::engine {
 
@@ -97,59 +98,59 @@ Task<Outcome<bool>> ReactorPart::open_log() {
 
 namespace {
 
-/// Deals the parts of one log to those of its shards that live on this part.
+/// Deals what lies behind `begin` in one log to those of its shards that live on this part.
 class Dealer final : public wal::RecordVisitor {
  public:
-  Dealer(ReactorPart& part, const std::function<void(std::uint64_t)>& progress) : part_(part), progress_(progress) {}
+  Dealer(ReactorPart& part, std::uint64_t begin, PassProgress& progress) : part_(part), begin_(begin), progress_(progress) {}
 
   Task<Status> on_part(const wal::Part& part, wal::Position end) override {
-    const DatabaseSettings& settings = part_.settings();
-    if (part.shard >= settings.shard_count) {
+    if (part.shard >= part_.settings().shard_count) {
       co_return Status(Code::kCorruption).with_place(FileKind::kLog, end.offset);
     }
-    if (part.shard % settings.reactor_count != part_.index()) {
+    if (end.offset <= begin_ || !part_.has_shard(part.shard)) {
       co_return Status::ok();
     }
-    co_return co_await part_.shard(part.shard).deal(part, end);
+    co_return co_await part_.shard(part.shard).deal(part, end, detail::ShardEngine::RecoveryPass::kDealing);
   }
-  void on_group(std::uint64_t group_bytes) override { progress_(group_bytes); }
+  void on_log(std::uint64_t bytes_max) override { progress_.add_total(bytes_max); }
+  void on_group(wal::Position end, std::uint64_t group_bytes) override {
+    progress_.add_done(end.offset > begin_ ? group_bytes : 0);
+  }
 
  private:
   ReactorPart& part_;
-  const std::function<void(std::uint64_t)>& progress_;
+  const std::uint64_t begin_;
+  PassProgress& progress_;
 };
 
 }  // namespace
 
-Task<Outcome<std::uint64_t>> ReactorPart::replay(const std::vector<ReplayTarget>& targets,
-                                                 std::function<void(std::uint64_t)> progress) {
-  std::uint64_t records = 0;
-  for (const ReplayTarget& target : targets) {
-    bool has_shard_here = false;
-    for (const std::unique_ptr<detail::ShardEngine>& shard : shards_) {
-      has_shard_here = has_shard_here || shard->id() % target.reactors == target.log.reactor;
-    }
-    if (!has_shard_here) {
+Task<Outcome<bool>> ReactorPart::replay(const std::vector<LogPlan>& plans, PassProgress& progress) {
+  for (const LogPlan& plan : plans) {
+    // Log r of an epoch has the shards s with s mod its reactors == r.
+    const bool has_shard_here =
+        std::ranges::any_of(shards_, [&](const auto& shard) { return shard->id() % plan.reactors == plan.name.reactor; });
+    const std::uint64_t begin = std::max(plan.begin, plan.dealt_end);
+    if (!plan.needed || begin >= plan.end || !has_shard_here) {
       continue;
     }
     wal::ReadOptions options;
     options.directory = log_directory(settings_);
     options.identity = settings_.identity;
-    options.log = target.log;
-    options.begin = target.begin;
-    options.known_end = target.end;
-    options.source = target.image.get();
-    Dealer dealer(*this, progress);
-    Outcome<wal::ReadResult> read = co_await wal::read_log(reactor_, std::move(options), dealer);
+    options.log = plan.name;
+    options.begin = begin;
+    options.known_end = plan.end;
+    options.source = plan.image.get();
+    Dealer dealer(*this, plan.dealt_end, progress);
+    const Outcome<wal::ReadResult> read = co_await wal::read_log(reactor_, std::move(options), dealer);
     if (!read.has_value()) {
-      co_return std::unexpected(std::move(read.error()));
+      co_return std::unexpected(read.error());
     }
-    records += read->records;
   }
   for (const std::unique_ptr<detail::ShardEngine>& shard : shards_) {
     shard->finish_recovery();
   }
-  co_return records;
+  co_return true;
 }
 
 Status ReactorPart::hold_lock(reactor::Fd lock) {

@@ -28,6 +28,9 @@
 
 namespace penstock::engine {
 
+struct LogPlan;
+class PassProgress;
+
 /// What the parts of a database have in common; set before they are made.
 struct DatabaseSettings {
   std::string directory;
@@ -59,19 +62,13 @@ class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
   const std::vector<std::unique_ptr<detail::ShardEngine>>& shards() const noexcept { return shards_; }
   /// The engine of a shard that lives here.
   detail::ShardEngine& shard(ShardId id) const;
+  bool has_shard(ShardId id) const noexcept { return id < settings_.shard_count && id % settings_.reactor_count == index_; }
 
   // --- opening ---
   Task<Outcome<bool>> open_stores();
   Task<Outcome<bool>> open_log();
-  struct ReplayTarget {
-    wal::LogName log;
-    std::uint64_t begin = 0;
-    std::uint64_t end = 0;
-    std::uint16_t reactors = 0;                      ///< Of that epoch: its log r has the shards s with s mod reactors == r.
-    std::shared_ptr<wal::LogImage> image = nullptr;  ///< What pass 1 kept, if this part alone reads the log.
-  };
-  /// Reads the targets in order and deals their records to the shards here. `progress` gets bytes as they are read.
-  Task<Outcome<std::uint64_t>> replay(const std::vector<ReplayTarget>& targets, std::function<void(std::uint64_t)> progress);
+  /// Pass 2 (old_logs.h): deals the records of `plans` that pass 1 left to the shards here.
+  Task<Outcome<bool>> replay(const std::vector<LogPlan>& plans, PassProgress& progress);
   /// Keeps the database's LOCK taken until this reactor's last I/O has ended, even if the process is killed.
   Status hold_lock(reactor::Fd lock);
   /// Takes over what may change while the database is open.

@@ -39,6 +39,7 @@
 
 namespace penstock::engine {
 class Catalog;
+struct Operation;
 class ReactorPart;
 }  // namespace penstock::engine
 
@@ -64,10 +65,14 @@ class ShardEngine {
   Status superblock_passed_over() const noexcept { return store_->passed_over(); }
   /// Position up to which the older kept superblock has applied the log; the current one if it is the only one.
   btree::AppliedPosition needed_from() const noexcept;
-  /// Before the first deal(): a record that ends at `end` names an extent. Errors: corruption.
+  /// A record that ends at `end` names an extent: its blocks are its own from now on. Errors: corruption.
   Status claim(const btree::ExtentPointer& extent, wal::Position end);
-  /// One part of a record, in the shard's order. Flushes when memory is short.
-  Task<Status> deal(const wal::Part& part, wal::Position end);
+  /// When a record is dealt. kReading: the logs are still being read; nothing is written yet, and nobody knows the catalog, so
+  /// that dropped families' entries come along until a flush leaves them out, and extents are claimed as they are met.
+  /// kDealing: all extents are claimed, and memory that is short is flushed.
+  enum class RecoveryPass : std::uint8_t { kReading, kDealing };
+  /// One part of a record, in the shard's order.
+  Task<Status> deal(const wal::Part& part, wal::Position end, RecoveryPass pass);
   void finish_recovery();
   std::uint64_t replayed_operations() const noexcept { return replayed_operations_; }
 
@@ -175,6 +180,8 @@ class ShardEngine {
   void watch_rest(bool is_draining);
 
   bool continues(const wal::Part& part, std::uint32_t epoch) const noexcept;
+  Task<Status> flush_dealt();
+  Status deal_extent(const engine::Operation& operation, wal::Position end, RecoveryPass pass, Sequence published);
 
   Task<> run_flusher();
   Task<Status> flush_once();

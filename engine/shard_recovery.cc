@@ -66,7 +66,7 @@ Status ShardEngine::claim(const btree::ExtentPointer& extent, wal::Position end)
   return Status::ok();
 }
 
-Task<Status> ShardEngine::deal(const wal::Part& part, wal::Position end) {
+Task<Status> ShardEngine::deal(const wal::Part& part, wal::Position end, RecoveryPass pass) {
   PENSTOCK_ASSERT_EQ(part.shard, id_);
   const btree::AppliedPosition applied = superblock().applied;
   const bool is_applied = end <= wal::Position{.epoch = applied.epoch, .offset = applied.offset};
@@ -77,13 +77,9 @@ Task<Status> ShardEngine::deal(const wal::Part& part, wal::Position end) {
   if (!continues(part, end.epoch) || part.operations == 0) {
     co_return corruption;  // A record is missing, or stands twice.
   }
-  if (part_.is_memory_short() && dealt_end_ != end && !active_->memtable.is_empty()) {
-    // A generation ends with a group: everything of this shard up to dealt_end_ is in it.
-    part_.active_bytes_ -= active_->memtable.memory_bytes();
-    active_->applied = {.epoch = dealt_end_.epoch, .offset = dealt_end_.offset, .sequence = assigned_};
-    const std::shared_ptr<Generation> full = std::exchange(active_, make_generation());
-    PENSTOCK_CO_TRY(co_await flusher_->run({.memtable = &full->memtable, .applied = full->applied}, nullptr));
-    part_.memtable_bytes_ -= full->memtable.memory_bytes();
+  const bool may_flush = pass == RecoveryPass::kDealing && dealt_end_ != end && !active_->memtable.is_empty();
+  if (may_flush && part_.is_memory_short()) {
+    PENSTOCK_CO_TRY(co_await flush_dealt());
   }
   memtable::Memtable& memtable = active_->memtable;
   const std::uint64_t bytes_before = memtable.memory_bytes();
@@ -94,16 +90,11 @@ Task<Status> ShardEngine::deal(const wal::Part& part, wal::Position end) {
   while (reader.next()) {
     const engine::Operation& operation = reader.operation();
     ++assigned_;
-    if (part_.is_dropped(operation.family)) {
+    if (pass == RecoveryPass::kDealing && part_.is_dropped(operation.family)) {
       continue;
     }
     if (operation.kind == engine::OperationKind::kPutExtent) {
-      const Result<btree::ExtentPointer> extent = btree::extent_from_bytes(operation.value);
-      if (!extent.has_value()) {
-        co_return corruption;
-      }
-      active_->early.hold(store_, *extent);
-      memtable.apply_reference(operation.family, operation.key, operation.value, assigned_, published);
+      PENSTOCK_CO_TRY(deal_extent(operation, end, pass, published));
       continue;
     }
     const bool is_put = operation.kind == engine::OperationKind::kPut;
@@ -122,6 +113,29 @@ Task<Status> ShardEngine::deal(const wal::Part& part, wal::Position end) {
   logged_ = assigned_;
   dealt_end_ = end;
   co_return Status::ok();
+}
+
+/// A generation ends with a group: everything of this shard up to dealt_end_ is in it.
+Task<Status> ShardEngine::flush_dealt() {
+  part_.active_bytes_ -= active_->memtable.memory_bytes();
+  active_->applied = {.epoch = dealt_end_.epoch, .offset = dealt_end_.offset, .sequence = assigned_};
+  const std::shared_ptr<Generation> full = std::exchange(active_, make_generation());
+  PENSTOCK_CO_TRY(co_await flusher_->run({.memtable = &full->memtable, .applied = full->applied}, nullptr));
+  part_.memtable_bytes_ -= full->memtable.memory_bytes();
+  co_return Status::ok();
+}
+
+Status ShardEngine::deal_extent(const engine::Operation& operation, wal::Position end, RecoveryPass pass, Sequence published) {
+  const Result<btree::ExtentPointer> extent = btree::extent_from_bytes(operation.value);
+  if (!extent.has_value()) {
+    return Status(Code::kCorruption).with_place(FileKind::kLog, end.offset).with_shard(id_);
+  }
+  if (pass == RecoveryPass::kReading) {
+    PENSTOCK_TRY(claim(*extent, end));
+  }
+  active_->early.hold(store_, *extent);
+  active_->memtable.apply_reference(operation.family, operation.key, operation.value, assigned_, published);
+  return Status::ok();
 }
 
 /// Shard-I6. Unlogged commits leave no trace in the log: the first record may continue a point before the applied one, and that

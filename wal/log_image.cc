@@ -3,7 +3,7 @@
 namespace penstock::wal {
 
 bool LogImage::keep(std::uint64_t segment_index, std::uint64_t piece, reactor::PooledBuffer& buffer) {
-  if (kept_bytes_ + buffer.bytes() > budget_bytes_ || pieces_.contains({segment_index, piece})) return false;
+  if (!keeps_ || kept_bytes_ + buffer.bytes() > budget_bytes_ || pieces_.contains({segment_index, piece})) return false;
   kept_bytes_ += buffer.bytes();
   pieces_.try_emplace({segment_index, piece}, std::move(buffer));
   return true;

@@ -59,5 +59,16 @@ TEST_F(LogImageTest, OverTheBudgetTheRestComesFromTheDisk) {
   EXPECT_GT(second_bytes, plain_bytes / 2);
 }
 
+TEST_F(LogImageTest, NothingIsKeptWhileTheFirstReadingNeedsNoSecond) {
+  write_some_segments();
+  LogImage image(pool_, 100_MiB);
+  image.set_keeping(false);
+  bytes_read(nullptr, &image);
+  EXPECT_EQ(image.kept_bytes(), 0U);
+  image.set_keeping(true);
+  bytes_read(nullptr, &image);
+  EXPECT_GT(image.kept_bytes(), 0U);
+}
+
 }  // namespace
 }  // namespace penstock::wal

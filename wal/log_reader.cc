@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <utility>
 
@@ -29,7 +30,11 @@ struct SegmentToRead {
 class LogReader {
  public:
   LogReader(reactor::Reactor& reactor, ReadOptions options, RecordVisitor& visitor)
-      : reactor_(reactor), options_(std::move(options)), visitor_(visitor), stream_(reactor, options_.source, options_.sink) {}
+      : reactor_(reactor),
+        options_(std::move(options)),
+        visitor_(visitor),
+        streams_{SegmentStream(reactor, options_.source, options_.sink),
+                 SegmentStream(reactor, options_.source, options_.sink)} {}
 
   Task<Outcome<ReadResult>> run();
 
@@ -42,7 +47,9 @@ class LogReader {
   Task<bool> read_groups();
   Task<Step> read_group();
   Task<bool> deliver(std::span<const std::byte> group, const GroupFacts& facts);
-  Task<bool> enter_segment(std::size_t index);
+  Task<> attach(std::size_t index);
+  Task<> enter_segment(std::size_t index);
+  SegmentStream& stream_of(std::size_t index) noexcept { return streams_[index % streams_.size()]; }
   Task<Step> next_segment_continues();
   Task<bool> judge_end();
   Task<bool> look_behind_end(TailFacts& facts, std::uint64_t& proven_end);
@@ -62,12 +69,13 @@ class LogReader {
   reactor::Reactor& reactor_;
   ReadOptions options_;
   RecordVisitor& visitor_;
-  SegmentStream stream_;
-  std::vector<SegmentToRead> segments_;  // Ascending, without a hole.
-  std::vector<SegmentFile> headless_;    // Ascending; those without a header that can be believed.
+  std::array<SegmentStream, 2> streams_;  // Of the segment that is read and of the next one, whose beginning is read ahead.
+  std::vector<SegmentToRead> segments_;   // Ascending, without a hole.
+  std::vector<SegmentFile> headless_;     // Ascending; those without a header that can be believed.
   std::optional<Failure> failure_;
   ReadResult result_;
   std::size_t current_ = 0;     // The segment that is read.
+  std::size_t attached_ = 0;    // How many segments, from the first on, a stream was attached to.
   std::uint64_t next_ = 0;      // Position of the group that is expected.
   bool is_first_ = true;        // No group was read yet.
   std::uint64_t released_ = 0;  // What the groups say is not needed any more.
@@ -194,14 +202,22 @@ bool LogReader::choose_segments() {
 
 // --- The groups ---
 
-Task<bool> LogReader::enter_segment(std::size_t index) {
+Task<> LogReader::attach(std::size_t index) {
+  if (index < attached_) co_return;
+  const SegmentToRead& segment = segments_[index];
+  co_await stream_of(index).attach(segment.file.fd(), segment.facts.index, segment.readable_bytes);
+  attached_ = index + 1;
+}
+
+Task<> LogReader::enter_segment(std::size_t index) {
   current_ = index;
   next_ = segments_[index].facts.base_offset;
-  co_await stream_.attach(segments_[index].file.fd(), segments_[index].facts.index, segments_[index].readable_bytes);
-  co_return true;
+  co_await attach(index);
 }
 
 Task<bool> LogReader::read_groups() {
+  const std::uint64_t first = segments_.front().facts.base_offset;
+  visitor_.on_log(std::max(first, std::min(options_.known_end.value_or(~0ULL), segments_.back().facts.limit())) - first);
   co_await enter_segment(0);
   result_.end = next_;
   while (!options_.known_end || result_.end < *options_.known_end) {
@@ -216,7 +232,13 @@ Task<bool> LogReader::read_groups() {
 Task<LogReader::Step> LogReader::read_group() {
   const SegmentToRead& segment = segments_[current_];
   if (next_ + kLogBlockBytes > segment.readable_end()) co_return Step::kNothing;
-  const Result<std::span<const std::byte>> block = co_await stream_.fetch(segment.file_offset(next_), kLogBlockBytes);
+  const bool is_end_near = segment.readable_end() - next_ <= SegmentStream::kPieceBytes;
+  if (is_end_near && has_segment(current_ + 1) && attached_ == current_ + 1) {
+    co_await attach(current_ + 1);
+    stream_of(current_ + 1).begin();
+  }
+  SegmentStream& stream = stream_of(current_);
+  const Result<std::span<const std::byte>> block = co_await stream.fetch(segment.file_offset(next_), kLogBlockBytes);
   if (!block) {
     fail_reading(block.error(), segment, next_);
     co_return Step::kFailed;
@@ -228,7 +250,7 @@ Task<LogReader::Step> LogReader::read_group() {
     const bool follows = is_first_ && segment.facts.index > 0 ? facts.previous_end <= next_ : facts.previous_end == result_.end;
     const bool is_within = facts.end() <= segment.readable_end() && (!options_.known_end || facts.end() <= *options_.known_end);
     if (!follows || !is_within) co_return Step::kNothing;
-    const Result<std::span<const std::byte>> group = co_await stream_.fetch(segment.file_offset(next_), facts.group_bytes);
+    const Result<std::span<const std::byte>> group = co_await stream.fetch(segment.file_offset(next_), facts.group_bytes);
     if (!group) {
       fail_reading(group.error(), segment, next_);
       co_return Step::kFailed;
@@ -257,7 +279,7 @@ Task<bool> LogReader::deliver(std::span<const std::byte> group, const GroupFacts
       co_return fail(status, place(segments_[current_], facts.position) + ": its records were refused: " + status.to_string());
     }
   }
-  visitor_.on_group(facts.group_bytes);
+  visitor_.on_group(end, facts.group_bytes);
   is_first_ = false;
   ++result_.groups;
   result_.bytes += facts.group_bytes;
@@ -274,18 +296,15 @@ Task<LogReader::Step> LogReader::next_segment_continues() {
   const SegmentToRead& segment = segments_[current_ + 1];
   const std::uint64_t position = segment.facts.base_offset;
   if (position + kLogBlockBytes > segment.readable_end()) co_return Step::kNothing;
-  const reactor::AlignedBuffer block(kLogBlockBytes);
+  co_await attach(current_ + 1);
+  const Result<std::span<const std::byte>> block =
+      co_await stream_of(current_ + 1).fetch(segment.file_offset(position), kLogBlockBytes);
   if (!block) {
-    fail(Status::from_errno(12), "no memory to read " + segment.path);
-    co_return Step::kFailed;
-  }
-  const Status status = co_await reactor_.read(segment.file.fd(), segment.file_offset(position), block.span());
-  if (!status.is_ok()) {
-    fail_reading(status, segment, position);
+    fail_reading(block.error(), segment, position);
     co_return Step::kFailed;
   }
   GroupFacts facts;
-  const Check check = check_group_header(block.span(), context_of(segment), position, facts);
+  const Check check = check_group_header(*block, context_of(segment), position, facts);
   if (check == Check::kGood && facts.previous_end != result_.end) co_return Step::kNothing;
   if (check == Check::kBad) co_return Step::kNothing;
   co_await enter_segment(current_ + 1);  // read_group() says what of it is good, or not known.
@@ -320,9 +339,10 @@ Task<bool> LogReader::look_behind_end(TailFacts& facts, std::uint64_t& proven_en
   for (std::size_t index = current_; index < segments_.size(); ++index) {
     const SegmentToRead& segment = segments_[index];
     std::uint64_t position = index == current_ ? next_ : segment.facts.base_offset;
-    if (index != current_) co_await stream_.attach(segment.file.fd(), segment.facts.index, segment.readable_bytes);
+    co_await attach(index);
     for (; position + kLogBlockBytes <= segment.readable_end(); position += kLogBlockBytes) {
-      const Result<std::span<const std::byte>> block = co_await stream_.fetch(segment.file_offset(position), kLogBlockBytes);
+      const Result<std::span<const std::byte>> block =
+          co_await stream_of(index).fetch(segment.file_offset(position), kLogBlockBytes);
       if (!block) co_return fail_reading(block.error(), segment, position);
       if (!looks_like_group(*block, position)) continue;
       facts.looks_unfinished = true;
@@ -353,7 +373,7 @@ Task<Outcome<ReadResult>> LogReader::run() {
   if (is_fine) is_fine = co_await read_groups();
   if (is_fine) is_fine = co_await judge_end();
   if (is_fine) is_fine = check_beginning();
-  co_await stream_.close();
+  for (SegmentStream& stream : streams_) co_await stream.close();
   if (!is_fine) {
     PENSTOCK_ASSERT(failure_.has_value());
     co_return std::unexpected(std::move(*failure_));

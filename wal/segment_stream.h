@@ -27,6 +27,8 @@ class SegmentStream final {
   /// Reads `file`, the segment `index`, from now on, its first `file_bytes`, a block multiple. It stays open until the next
   /// attach() or close().
   Task<> attach(reactor::Fd file, std::uint64_t index, std::uint64_t file_bytes);
+  /// Begins to load the first piece, which is looked at later.
+  void begin() { start_loading(0); }
   /// `bytes` at `offset`, both block multiples within the file.
   Task<Result<std::span<const std::byte>>> fetch(std::uint64_t offset, std::uint64_t bytes);
   Task<> close();

@@ -160,7 +160,7 @@ class Collector final : public RecordVisitor {
     ends.push_back(end.offset);
     co_return Status::ok();
   }
-  void on_group(std::uint64_t group_bytes) override { bytes += group_bytes; }
+  void on_group(Position /*end*/, std::uint64_t group_bytes) override { bytes += group_bytes; }
 
   std::vector<TestRecord> records;
   std::vector<std::uint64_t> ends;

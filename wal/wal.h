@@ -227,8 +227,13 @@ class RecordVisitor {
  public:
   /// `end`: end of the group that holds the part. The payload lives until the task ends.
   virtual Task<Status> on_part(const Part& part, Position end) = 0;
-  /// Progress, per group.
-  virtual void on_group(std::uint64_t group_bytes) { (void)group_bytes; }
+  /// Before the first group: at most so many bytes of groups come.
+  virtual void on_log(std::uint64_t bytes_max) { (void)bytes_max; }
+  /// After the last part of each group; it may have none.
+  virtual void on_group(Position end, std::uint64_t group_bytes) {
+    (void)end;
+    (void)group_bytes;
+  }
 
  protected:
   ~RecordVisitor() = default;

@@ -67,6 +67,7 @@ Task<ShardRows> scan_on(ShardEngine* engine, Family family) {
   }
 }
 
+Task<Outcome<bool>> drop_on(DatabaseCore* core, std::string name) { co_return co_await core->drop_family(std::move(name)); }
 Task<Status> flush_on(ShardEngine* engine) { co_return co_await engine->flush(); }
 Task<Outcome<VerifyReport>> verify_on(DatabaseCore* core) { co_return co_await core->verify(); }
 Task<Metrics> metrics_on(DatabaseCore* core) { co_return co_await core->collect_metrics(); }
@@ -87,6 +88,7 @@ SimDatabase::SimDatabase(reactor::SimDisk& disk, const SimDatabaseOptions& optio
   database.log_budget_bytes = 4_MiB;
   database.wal_sync = options.wal_sync;
   database.gather_from_bytes = options.gather_from_bytes;
+  database.on_progress = options.on_progress;
   core_ = std::make_unique<detail::DatabaseCore>(runtime_, kDirectory, database);
 }
 
@@ -114,6 +116,8 @@ Outcome<Family> SimDatabase::family(const std::string& name, const FamilyOptions
 }
 
 Outcome<Family> SimDatabase::open_family(const std::string& name) { return world_->run(0, &open_family_on, core_.get(), name); }
+
+Outcome<bool> SimDatabase::drop_family(const std::string& name) { return world_->run(0, &drop_on, core_.get(), name); }
 
 std::vector<std::string> SimDatabase::family_names() {
   std::vector<std::string> names;

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -36,6 +37,7 @@ struct SimDatabaseOptions {
   std::uint64_t memory_limit = 8_MiB;
   WalSync wal_sync = WalSync::kAuto;
   std::uint64_t gather_from_bytes = 4_MiB;
+  std::function<void(const OpenProgress&)> on_progress = {};
 };
 
 class SimDatabase {
@@ -54,6 +56,7 @@ class SimDatabase {
 
   Outcome<Family> family(const std::string& name, const FamilyOptions& options = {});
   Outcome<Family> open_family(const std::string& name);
+  Outcome<bool> drop_family(const std::string& name);
   std::vector<std::string> family_names();
   Status put(const Family& family, const std::string& key, const std::string& value, Durability durability = Durability::kSync);
   /// A batch of this shard alone.
