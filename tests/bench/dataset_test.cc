@@ -104,6 +104,27 @@ TEST(ValueSizes, WhatIsNoSizeSaysWhatWasExpected) {
   }
 }
 
+TEST(Dataset, AValueWithRoomForItSaysWhoseItIs) {
+  const Dataset dataset(8, ValueSizes(24), 1);
+  std::string value(24, '\0');
+  dataset.fill_value(3, 17, 5, value.data());
+  const auto origin = dataset.origin_of(value);
+  ASSERT_TRUE(origin.has_value());
+  EXPECT_EQ(origin->family, 3U);
+  EXPECT_EQ(origin->number, 17U);
+  EXPECT_EQ(origin->version, 5U);
+  for (char& byte : value) {
+    byte ^= 1;
+    EXPECT_FALSE(dataset.origin_of(value).has_value());
+    byte ^= 1;
+  }
+  const Dataset small(8, ValueSizes(23), 1);
+  std::string short_value(23, '\0');
+  small.fill_value(3, 17, 5, short_value.data());
+  EXPECT_FALSE(small.origin_of(short_value).has_value());
+  EXPECT_EQ(small.value_version(3, 17, short_value), 5U);
+}
+
 TEST(Permutation, VisitsEachNumberOnce) {
   for (const std::uint32_t count : {1U, 2U, 3U, 100U, 4096U, 10'007U}) {
     const Permutation permutation(count, 3);

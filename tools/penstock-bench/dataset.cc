@@ -41,7 +41,12 @@ std::uint32_t Dataset::fill_value(std::uint32_t family, std::uint32_t number, st
   const std::uint32_t size = sizes_.of(tag);
   std::memcpy(value, &version, sizeof(version));
   std::memcpy(value + sizeof(version), &tag, sizeof(tag));
-  std::memcpy(value + kValueSizeMin, pattern_.data() + tag % kPatternPlaces, size - kValueSizeMin);
+  const std::uint32_t header = header_bytes(size);
+  if (header == kHeaderBytes) {
+    const std::uint32_t origin[] = {kMagic, family, number};
+    std::memcpy(value + kValueSizeMin, origin, sizeof(origin));
+  }
+  std::memcpy(value + header, pattern_.data() + tag % kPatternPlaces, size - header);
   return size;
 }
 
@@ -57,9 +62,24 @@ std::optional<std::uint32_t> Dataset::value_version(std::uint32_t family, std::u
   if (tag != tag_of(family, number, version) || value.size() != sizes_.of(tag)) {
     return std::nullopt;
   }
+  const std::uint32_t header = header_bytes(value.size());
+  const std::uint32_t origin[] = {kMagic, family, number};
+  const bool has_origin = header == kValueSizeMin || std::memcmp(value.data() + kValueSizeMin, origin, sizeof(origin)) == 0;
   const bool same =
-      std::memcmp(value.data() + kValueSizeMin, pattern_.data() + tag % kPatternPlaces, value.size() - kValueSizeMin) == 0;
+      has_origin && std::memcmp(value.data() + header, pattern_.data() + tag % kPatternPlaces, value.size() - header) == 0;
   return same ? std::optional(version) : std::nullopt;
+}
+
+std::optional<ValueOrigin> Dataset::origin_of(std::string_view value) const noexcept {
+  if (value.size() < kHeaderBytes) {
+    return std::nullopt;
+  }
+  std::uint32_t origin[3] = {};
+  std::memcpy(origin, value.data() + kValueSizeMin, sizeof(origin));
+  const auto [magic, family, number] = origin;
+  const auto version = magic == kMagic ? value_version(family, number, value) : std::nullopt;
+  return version.has_value() ? std::optional(ValueOrigin{.family = family, .number = number, .version = *version})
+                             : std::nullopt;
 }
 
 Permutation::Permutation(std::uint32_t count, std::uint64_t seed) noexcept : count_(count), seed_(mix_bits(seed ^ 0x5eedULL)) {

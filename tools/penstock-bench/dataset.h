@@ -2,7 +2,8 @@
 //
 // A key is its number, 8 bytes big-endian (fewer if key_size is smaller), then '0's. A value carries its version and a tag
 // over (seed, family, number, version), then bytes of a fixed random pattern at a place that the tag decides, as many as the
-// tag says: so any value read can be checked with nothing but its key, and making one costs a hash and two copies. Invariants:
+// tag says: so any value read can be checked with nothing but its key, and making one costs a hash and two copies. Where there
+// is room it also says whose it is: a value in a wrong place tells where it is from. Invariants:
 //   Dataset-I1 Permutation is a bijection of [0, count).
 //   Dataset-I2 value_version() returns a version only if every byte of the value is the one that fill_value() writes for it.
 // Thread: all const; one object may serve many.
@@ -27,6 +28,13 @@ inline std::uint64_t mix_bits(std::uint64_t value) noexcept {
   return value ^ (value >> 31U);
 }
 
+/// Whose a value is.
+struct ValueOrigin {
+  std::uint32_t family = 0;
+  std::uint32_t number = 0;
+  std::uint32_t version = 0;
+};
+
 class Dataset {
  public:
   Dataset(std::uint32_t key_size, ValueSizes value_size, std::uint64_t seed);
@@ -42,9 +50,17 @@ class Dataset {
   std::uint32_t fill_value(std::uint32_t family, std::uint32_t number, std::uint32_t version, char* value) const noexcept;
   /// The version of a value of ours, or nothing if any byte of it is wrong.
   std::optional<std::uint32_t> value_version(std::uint32_t family, std::uint32_t number, std::string_view value) const noexcept;
+  /// Of any value of ours that says it and is whole.
+  std::optional<ValueOrigin> origin_of(std::string_view value) const noexcept;
 
  private:
   static constexpr std::uint64_t kPatternPlaces = 4096;
+  /// Version, tag; then magic, family, number: values of fewer bytes have the first two alone.
+  static constexpr std::uint32_t kHeaderBytes = 24;
+  static constexpr std::uint32_t kMagic = 0x56425350;  // "PSBV"
+  static std::uint32_t header_bytes(std::size_t value_size) noexcept {
+    return value_size >= kHeaderBytes ? kHeaderBytes : kValueSizeMin;
+  }
 
   std::uint64_t tag_of(std::uint32_t family, std::uint32_t number, std::uint32_t version) const noexcept {
     return mix_bits(mix_bits(seed_ ^ (std::uint64_t{family} << 32U | number)) + 0x9e3779b97f4a7c15ULL * (version + 1ULL));
