@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "reactor/reactor.h"
 #include "tools/penstock-bench/job_error.h"
+#include "tools/penstock-bench/ledger.h"
 
 namespace penstock::bench {
 
@@ -100,6 +102,9 @@ ClientCore::ClientCore(Run& run, std::uint32_t client, ClientResult& result, con
       follows_newest_(job_.key_dist.is_latest && job_.has_kind(OpKind::kInsert)),
       key_(job_.key_size, '\0'),
       value_(job_.value_size.max(), '\0') {
+  if (job_.logs.wants_calls()) {
+    result_.log = std::make_unique<CallLog>(job_.logs);
+  }
   if (job_.op == Op::kBatch) {
     result_.stats[static_cast<std::size_t>(OpKind::kBatch)] = std::make_unique<OpStats>(OpStats{.kind = OpKind::kBatch});
     return;
@@ -116,12 +121,17 @@ Call ClientCore::next_call() {
   const Call call = plan_.next_call(left_);
   left_ -= left_ == kUnlimited ? 0 : call.operations;
   result_.issued += call.operations;
+  counters_.issued.store(result_.issued, std::memory_order_relaxed);
+  if (result_.issued > counters_.reserved.load(std::memory_order_relaxed)) {
+    run_.load.ledger->reserve(client_, result_.issued);
+  }
   return call;
 }
 
 void ClientCore::take_back(const Call& call) noexcept {
   left_ += left_ == kUnlimited ? 0 : call.operations;
   result_.issued -= call.operations;
+  counters_.issued.store(result_.issued, std::memory_order_relaxed);
 }
 
 // All keys below it are there: each client of the family has inserted at least so many.
@@ -208,6 +218,37 @@ void ClientCore::note(OpKind kind, std::uint64_t start_ns, std::uint64_t end_ns,
   stats.rows += tally.rows;
   stats.misses += tally.misses;
   stats.latency.record_many(end_ns - start_ns, kind == OpKind::kMultiget ? tally.operations : 1);
+  if (result_.log != nullptr) {
+    result_.log->note(kind, end_ns - run_.measure_ns.load(std::memory_order_relaxed), end_ns - start_ns, tally.bytes);
+  }
+}
+
+void ClientCore::note_parts(OpKind kind, std::uint64_t begun_ns, std::uint64_t sent_ns, std::uint64_t end_ns) {
+  if (end_ns < run_.measure_ns.load(std::memory_order_relaxed)) {
+    return;
+  }
+  OpStats& stats = *result_.stats[static_cast<std::size_t>(kind)];
+  stats.submission.record(sent_ns - begun_ns);
+  stats.completion.record(end_ns - sent_ns);
+}
+
+void ClientCore::note_depth(std::size_t depth) noexcept {
+  const auto level = static_cast<std::size_t>(std::bit_width(depth)) - 1;
+  ++result_.depths[std::min(level, kDepthLevels - 1)];
+}
+
+bool ClientCore::accepts_back(const Step& step, std::optional<Bytes> value) {
+  if (step.kind == OpKind::kDelete || job_.deletes()) {
+    return true;  // What is gone, or may be by another call in flight, says nothing.
+  }
+  const auto version =
+      value.has_value() ? run_.load.dataset.value_version(step.family, step.number, *value) : std::optional<std::uint32_t>();
+  if (!version.has_value() || *version < step.version) {
+    fail(fmt::format("verify: family {} key {}: version {} was acknowledged, and a get {}", step.family, step.number,
+                     step.version, version.has_value() ? fmt::format("finds version {}", *version) : "does not find it"));
+    return false;
+  }
+  return true;
 }
 
 void ClientCore::fail(std::string error) {

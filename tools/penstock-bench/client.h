@@ -113,7 +113,15 @@ class ClientCore {
   bool accepts(const Step& step, std::optional<Bytes> value, Tally& tally);
   bool accepts_row(std::uint32_t family, Bytes key, Bytes value, Tally& tally);
 
+  /// `start_ns`: when it was due.
   void note(OpKind kind, std::uint64_t start_ns, std::uint64_t end_ns, const Tally& tally);
+  /// Of a call that is handed over and answered later, beside note(): when it was begun and handed over.
+  void note_parts(OpKind kind, std::uint64_t begun_ns, std::uint64_t sent_ns, std::uint64_t end_ns);
+  /// So many calls are in flight now.
+  void note_depth(std::size_t depth) noexcept;
+  /// Whether a key of each commit is to be read back, and what of it was found. False: the run fails.
+  bool reads_back() const noexcept { return job_.check.mode == VerifyMode::kInline && job_.verify; }
+  bool accepts_back(const Step& step, std::optional<Bytes> value);
   void fail(std::string error);
 
  private:

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -136,17 +137,31 @@ void remove_database(const std::string& directory) {
   }
 }
 
-unsigned long long directory_bytes(const std::string& directory) {
+namespace {
+
+// The sum over all regular files below it.
+template <typename Size>
+unsigned long long sum_of_files(const std::string& directory, Size size) {
   std::error_code error;
   unsigned long long bytes = 0;
   for (fs::recursive_directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error)) {
-    std::error_code gone;  // A segment may vanish while we look.
-    if (entry->is_regular_file(gone)) {
-      const std::uintmax_t size = entry->file_size(gone);
-      bytes += gone ? 0 : size;
+    struct stat info{};  // A segment may vanish while we look.
+    if (::lstat(entry->path().c_str(), &info) == 0 && S_ISREG(info.st_mode)) {
+      bytes += static_cast<unsigned long long>(size(info));
     }
   }
   return bytes;
+}
+
+}  // namespace
+
+unsigned long long directory_bytes(const std::string& directory) {
+  return sum_of_files(directory, [](const struct stat& info) { return info.st_size; });
+}
+
+unsigned long long disk_use_bytes(const std::string& directory) {
+  constexpr long kBlockBytes = 512;  // Of st_blocks, whatever the file system's are.
+  return sum_of_files(directory, [](const struct stat& info) { return info.st_blocks * kBlockBytes; });
 }
 
 }  // namespace penstock::bench

@@ -19,5 +19,7 @@ void remove_database(const std::string& directory);
 
 /// Bytes of all regular files below it; 0 if it is not there.
 unsigned long long directory_bytes(const std::string& directory);
+/// What they take of the disk, by their blocks: holes take nothing.
+unsigned long long disk_use_bytes(const std::string& directory);
 
 }  // namespace penstock::bench

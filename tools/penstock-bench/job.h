@@ -18,6 +18,7 @@
 #include "penstock/types.h"
 #include "tools/penstock-bench/job_file.h"
 #include "tools/penstock-bench/key_distribution.h"
+#include "tools/penstock-bench/output_settings.h"
 #include "tools/penstock-bench/peer.h"
 #include "tools/penstock-bench/schedule.h"
 #include "tools/penstock-bench/value_sizes.h"
@@ -116,6 +117,7 @@ struct Job {
   bool preload = false;     ///< All keys are there before the clock runs: loaded if they are not.
   bool reopen = false;      ///< Close and open between the jobs of one directory.
   bool verify = false;
+  VerifySettings check;  ///< How, if verify.
 
   // Load.
   std::uint32_t clients = 1;
@@ -136,12 +138,20 @@ struct Job {
   ClientPlace placement = ClientPlace::kThreads;
   bool settle = false;  ///< The time includes flush().
 
+  // Results.
+  LogSettings logs;
+  std::vector<double> percentiles;   ///< Empty: fio's.
+  std::uint64_t max_latency_ns = 0;  ///< A call that takes longer is a failure (exit code 4); 0: none is.
+  std::uint64_t rate_min = 0;        ///< Fewer operations per second are, too.
+
   // Engine.
   Durability durability = Durability::kSync;
   std::uint64_t cache_bytes = 0;  ///< 0: cache_percent of memory_limit.
   RuntimeOptions runtime;
   DatabaseOptions database;
 
+  /// Of a key and its value.
+  double mean_row_bytes() const noexcept { return key_size + value_size.mean(); }
   bool on_shard() const noexcept { return placement == ClientPlace::kOnShard; }
   bool has_kind(OpKind kind) const noexcept;
   bool writes() const noexcept;   ///< Some of its calls commit.

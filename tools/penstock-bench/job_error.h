@@ -14,6 +14,12 @@ class JobError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// The machine lacks what the job requires, such as io_uring.
+class EnvironmentError : public JobError {
+ public:
+  using JobError::JobError;
+};
+
 inline void require(const Status& status, const std::string& what) {
   if (!status.is_ok()) {
     throw JobError(what + ": " + status.to_string());

@@ -8,10 +8,12 @@
 #include <sys/statfs.h>
 #include <sys/sysmacros.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <system_error>
 #include <thread>
 
@@ -69,6 +71,35 @@ std::string processor_name() {
   return "unknown";
 }
 
+// The disk below it, in /sys; nothing: it is on none.
+std::optional<fs::path> disk_of(const std::string& directory) {
+  struct stat info{};
+  if (stat(existing_part(directory).c_str(), &info) != 0) {
+    return std::nullopt;
+  }
+  std::error_code error;
+  const fs::path device = fs::canonical(fmt::format("/sys/dev/block/{}:{}", major(info.st_dev), minor(info.st_dev)), error);
+  if (error) {
+    return std::nullopt;
+  }
+  // Flushes and queues are those of whole disks alone.
+  return fs::exists(device / "partition", error) ? device.parent_path() : device;
+}
+
+std::string first_line(const fs::path& path, const char* otherwise) {
+  std::ifstream input(path);
+  std::string line;
+  return std::getline(input, line) && !line.empty() ? line : otherwise;
+}
+
+std::string memlock_text() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0) {
+    return "unknown";
+  }
+  return limit.rlim_cur == RLIM_INFINITY ? "unlimited" : fmt::to_string(limit.rlim_cur);
+}
+
 std::uint64_t timeval_ns(const timeval& time) {
   return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(time.tv_usec) * 1'000;
 }
@@ -87,6 +118,18 @@ Machine read_machine(const std::string& directory) {
   if (sched_getaffinity(0, sizeof(usable), &usable) == 0) {
     machine.cores = static_cast<std::uint32_t>(CPU_COUNT(&usable));
   }
+  machine.governor = first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "none");
+  machine.memory_bytes =
+      static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(::sysconf(_SC_PAGE_SIZE));
+  machine.memlock = memlock_text();
+  const std::optional<fs::path> disk = disk_of(directory);
+  if (disk.has_value()) {
+    machine.device = disk->filename();
+  }
+  const fs::path queue = disk.value_or("/nothing") / "queue";
+  machine.device_cache = first_line(queue / "write_cache", "unknown");
+  const std::string fua = first_line(queue / "fua", "unknown");
+  machine.device_fua = fua == "1" ? "yes" : fua == "0" ? "no" : fua;
   return machine;
 }
 
@@ -106,28 +149,23 @@ ProcessCounters read_process_counters() {
   if (getrusage(RUSAGE_SELF, &usage) == 0) {
     counters.user_ns = timeval_ns(usage.ru_utime);
     counters.system_ns = timeval_ns(usage.ru_stime);
+    counters.context_switches = static_cast<std::uint64_t>(usage.ru_nvcsw) + static_cast<std::uint64_t>(usage.ru_nivcsw);
+    counters.major_faults = static_cast<std::uint64_t>(usage.ru_majflt);
+    counters.minor_faults = static_cast<std::uint64_t>(usage.ru_minflt);
   }
   return counters;
 }
 
 DiskCounters read_disk_counters(const std::string& directory) {
-  struct stat info{};
-  if (stat(existing_part(directory).c_str(), &info) != 0) {
+  const std::optional<fs::path> disk = disk_of(directory);
+  if (!disk.has_value()) {
     return {};
-  }
-  std::error_code error;
-  fs::path device = fs::canonical(fmt::format("/sys/dev/block/{}:{}", major(info.st_dev), minor(info.st_dev)), error);
-  if (error) {
-    return {};
-  }
-  if (fs::exists(device / "partition", error)) {
-    device = device.parent_path();  // Flushes are counted for whole disks alone.
   }
   // Documentation/admin-guide/iostats.rst; sectors are 512 bytes whatever the disk's own are.
   constexpr std::size_t kFields = 17;
   constexpr std::uint64_t kSectorBytes = 512;
   std::uint64_t fields[kFields] = {};
-  std::ifstream input(device / "stat");
+  std::ifstream input(*disk / "stat");
   std::size_t count = 0;
   while (count < kFields && input >> fields[count]) {
     ++count;
@@ -135,13 +173,19 @@ DiskCounters read_disk_counters(const std::string& directory) {
   if (count < 11) {
     return {};
   }
-  return {.name = device.filename(),
+  return {.name = disk->filename(),
           .reads = fields[0],
           .read_bytes = fields[2] * kSectorBytes,
           .writes = fields[4],
           .written_bytes = fields[6] * kSectorBytes,
           .flushes = fields[15],
-          .busy_ms = fields[9]};
+          .busy_ms = fields[9],
+          .reads_merged = fields[1],
+          .writes_merged = fields[5],
+          .read_ms = fields[3],
+          .write_ms = fields[7],
+          .in_queue_ms = fields[10],
+          .at_ns = now_ns()};
 }
 
 std::uint64_t now_ns() {

@@ -15,6 +15,12 @@ struct Machine {
   std::string file_system;
   std::string processor;
   std::uint32_t cores = 0;  ///< That this process may use.
+  std::string governor;     ///< Of the first core's frequency; "none".
+  std::uint64_t memory_bytes = 0;
+  std::string memlock;       ///< RLIMIT_MEMLOCK: "unlimited", or bytes.
+  std::string device;        ///< The disk that the directory is on: "vda"; empty: none was found.
+  std::string device_cache;  ///< "write back", "write through", "unknown".
+  std::string device_fua;    ///< "yes", "no", "unknown".
 };
 Machine read_machine(const std::string& directory);
 
@@ -23,6 +29,9 @@ struct ProcessCounters {
   std::uint64_t read_bytes = 0;
   std::uint64_t user_ns = 0;
   std::uint64_t system_ns = 0;
+  std::uint64_t context_switches = 0;
+  std::uint64_t major_faults = 0;
+  std::uint64_t minor_faults = 0;
 };
 ProcessCounters read_process_counters();
 
@@ -35,6 +44,12 @@ struct DiskCounters {
   std::uint64_t written_bytes = 0;
   std::uint64_t flushes = 0;  ///< Cache flushes that reached the device: the truth about fsyncs.
   std::uint64_t busy_ms = 0;
+  std::uint64_t reads_merged = 0;
+  std::uint64_t writes_merged = 0;
+  std::uint64_t read_ms = 0;
+  std::uint64_t write_ms = 0;
+  std::uint64_t in_queue_ms = 0;
+  std::uint64_t at_ns = 0;  ///< When they were read.
 };
 DiskCounters read_disk_counters(const std::string& directory);
 

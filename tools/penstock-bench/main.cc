@@ -1,6 +1,7 @@
 // penstock-bench: runs job files against Penstock and its peers and reports in fio's manner.
 //
-// Exit codes: 0 all is well, 1 a job or its verification failed, 2 usage, 128 interrupted.
+// Exit codes: 0 all is well, 1 a job or its verification failed, 2 usage, 3 the machine lacks what a job requires, 4 a limit
+// (max_latency, rate_min) was missed, 128 interrupted.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -20,6 +21,7 @@
 #include "tools/penstock-bench/manual.h"
 #include "tools/penstock-bench/peer.h"
 #include "tools/penstock-bench/report.h"
+#include "tools/penstock-bench/report_command.h"
 #include "tools/penstock-bench/runner.h"
 #include "tools/penstock-bench/session.h"
 
@@ -29,6 +31,8 @@ namespace {
 constexpr int kExitOk = 0;
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
+constexpr int kExitEnvironment = 3;
+constexpr int kExitLimit = 4;
 constexpr int kExitInterrupted = 128;
 
 std::vector<Job> jobs_of(const CommandLine& line, const std::vector<Section>& sections) {
@@ -75,6 +79,8 @@ void stop_on_interrupt() {
   action.sa_handler = on_interrupt;
   action.sa_flags = SA_RESTART;
   ::sigaction(SIGINT, &action, nullptr);
+  action.sa_handler = [](int) { g_status_wanted.store(true); };
+  ::sigaction(SIGUSR1, &action, nullptr);
 }
 
 // Where the report goes: standard output, or a file.
@@ -133,22 +139,38 @@ std::vector<JobResult> run_all(const CommandLine& line, const std::vector<Job>& 
   return all;
 }
 
+// The worst that happened; an interrupt shows where nothing else did.
+int exit_code_of(const std::vector<JobResult>& results) {
+  const auto has = [&results](Failure failure) {
+    return std::ranges::any_of(results, [failure](const JobResult& result) { return result.failure == failure; });
+  };
+  if (has(Failure::kJob)) {
+    return kExitFailed;
+  }
+  if (has(Failure::kEnvironment)) {
+    return kExitEnvironment;
+  }
+  return has(Failure::kLimit) ? kExitLimit : g_interrupted ? kExitInterrupted : kExitOk;
+}
+
 int run_and_report(const CommandLine& line, const std::vector<Job>& jobs) {
   stop_on_interrupt();
   Output output(line.output_path);
   const Machine machine = read_machine(jobs.front().directory);
   if (line.prints_text) {
-    output.print(fmt::format("penstock-bench {}: {}\n", PENSTOCK_BENCH_VERSION, machine_line(machine)));
+    output.print(fmt::format("penstock-bench {}\n{}", PENSTOCK_BENCH_VERSION, machine_text(machine)));
   }
   const std::vector<JobResult> results = run_all(line, jobs, output);
+  if (line.prints_text) {
+    output.print(run_status(results));
+  }
   if (line.prints_json) {
-    output.print(json_report(results, machine));
+    output.print(json_report(results, machine, line.has_bins ? JsonBins::kWith : JsonBins::kWithout));
   }
   if (!line.json_path.empty()) {
-    write_file(line.json_path, json_report(results, machine));
+    write_file(line.json_path, json_report(results, machine, line.has_bins ? JsonBins::kWith : JsonBins::kWithout));
   }
-  const bool has_failed = std::ranges::any_of(results, [](const JobResult& result) { return !result.error.empty(); });
-  return has_failed ? kExitFailed : g_interrupted ? kExitInterrupted : kExitOk;
+  return exit_code_of(results);
 }
 
 std::string shown_text(const CommandLine& line) {
@@ -182,6 +204,9 @@ void list_jobs(const std::vector<Job>& jobs) {
 }
 
 int run(const std::vector<std::string>& arguments) {
+  if (!arguments.empty() && arguments.front() == "report") {
+    return run_report_command({arguments.begin() + 1, arguments.end()});
+  }
   CommandLine line;
   std::vector<Job> jobs;
   try {

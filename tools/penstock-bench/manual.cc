@@ -16,10 +16,14 @@ struct ExitCode {
 };
 constexpr ExitCode kExitCodes[] = {{0, "All is well."},
                                    {1, "A job or its verification failed."},
-                                   {2, "A job file or an option is wrong."},
-                                   {128, "Interrupted; the report has what was measured until then."}};
+                                   {2, "The options or a job file are wrong."},
+                                   {3, "The machine lacks what a job requires, such as io_uring."},
+                                   {4, "A limit (max_latency, rate_min) was missed."},
+                                   {128, "An interrupt ended the jobs early; the report is of what was done."}};
 
 constexpr const char* kSynopsis = "penstock-bench [OPTION]... [--KEY=VALUE]... [FILE | --name=JOB [--KEY=VALUE]...]...";
+
+constexpr const char* kReportSynopsis = "penstock-bench report RESULT.json... [-o PAGE.html]";
 
 std::string option_text(const Option& option) {
   const std::string_view argument = option.argument;
@@ -72,8 +76,10 @@ std::string keys_part() {
 }  // namespace
 
 std::string help_text() {
-  std::string text =
-      fmt::format("{}\n\nMeasures Penstock and other engines with job files in the manner of fio.\n\nOptions:\n", kSynopsis);
+  std::string text = fmt::format(
+      "{}\n{}\n\nMeasures Penstock and other engines with job files in the manner of fio; report makes a page of "
+      "pictures of results.\n\nOptions:\n",
+      kSynopsis, kReportSynopsis);
   for (const Option& option : program_options()) {
     text += fmt::format("  {:<28} {}\n", option_text(option), option.help);
   }
@@ -88,7 +94,7 @@ std::string help_text() {
 
 std::string manual_page() {
   std::string text = ".TH PENSTOCK\\-BENCH 1\n.SH NAME\npenstock\\-bench \\- measures key\\-value engines with job files\n";
-  text += fmt::format(".SH SYNOPSIS\n{}\n", troff(kSynopsis));
+  text += fmt::format(".SH SYNOPSIS\n{}\n.br\n{}\n", troff(kSynopsis), troff(kReportSynopsis));
   text +=
       ".SH DESCRIPTION\nRuns the jobs of each FILE, and those of the command line, and reports in the manner of fio.\n"
       "The same jobs run on Penstock, RocksDB, LMDB, LevelDB and WiredTiger: engine= says on which.\n"
@@ -98,6 +104,7 @@ std::string manual_page() {
       "folder.\n"
       "${NAME} is put in from the environment, $ncores and $mb_memory from the machine. A # or ; begins a comment.\n"
       ".PP\nJobs run at the same time, on one store, up to the next with\n.BR stonewall .\n"
+      ".PP\n.B report\nmakes one page of pictures of the results that \\-\\-json or \\-\\-output\\-format=json+ wrote.\n"
       ".PP\nSIZE and N take k, m, g and t, which are powers of 1,024. TIME is in seconds, or takes ns, us, ms, s, m or h.\n";
   text += options_part() + keys_part();
   text += ".SH EXIT STATUS\n";

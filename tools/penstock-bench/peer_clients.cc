@@ -31,6 +31,9 @@ class PeerCaller {
       make(call);
       at_ns = now_ns();
       core_.note(call.kind, start_ns, at_ns, tally_);
+      if (kind_writes(call.kind) && core_.reads_back()) {
+        core_.accepts_back(steps_.back(), peer_->get(steps_.back().family, core_.key_of(steps_.back().number)));
+      }
     }
     core_.note_end(at_ns);
   }

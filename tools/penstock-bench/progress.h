@@ -5,12 +5,15 @@
 // Threads: its own; `sample` is called there and must be safe beside the clients.
 #pragma once
 
+#include <array>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
+
+#include "tools/penstock-bench/job.h"
 
 namespace penstock::bench {
 
@@ -26,7 +29,9 @@ struct Eta {
 struct ProgressSample {
   std::uint64_t operations = 0;
   std::uint64_t commits = 0;
-  double part_done = -1;  ///< 0 .. 1; negative: not known.
+  std::uint64_t bytes = 0;                        ///< Of keys and values.
+  std::array<std::uint64_t, kOpKinds> by_kind{};  ///< Operations, where they are known apart.
+  double part_done = -1;                          ///< 0 .. 1; negative: not known.
 };
 
 class Progress {
@@ -52,6 +57,18 @@ class Progress {
   std::condition_variable wake_;
   bool stop_ = false;
   std::thread thread_;
+};
+
+/// The line, in fio's shape: "Jobs: fill (c=8): [W][41.6%][bw=172MiB/s][put=301k ops/s, 3.0k commits/s][eta 00m:35s]".
+struct ProgressLine {
+  std::string title;
+  char letter = 'W';
+  std::uint64_t elapsed_ns = 0;   ///< Since the beginning,
+  std::uint64_t interval_ns = 1;  ///< and since `previous`.
+  ProgressSample previous;
+  ProgressSample current;
+
+  std::string text() const;
 };
 
 /// 1.21M, 303k, 950: three digits.

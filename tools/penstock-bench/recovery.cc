@@ -156,13 +156,13 @@ void run_recovery(Session& session, const Job& job, Eta eta, JobResult& result) 
   wait_until_unlocked(job.directory);
   // The child's statistics died with it, and so did the latencies; what its counters say is what was answered.
   OpStats stats{.kind = OpKind::kPut};
-  std::vector<std::uint64_t> issued;
+  std::vector<ClientHistory> histories;
   for (std::uint32_t client = 0; client < job.clients; ++client) {
     const ClientCounters& counters = shared.counters()[client];
     stats.operations += counters.all_operations();
     stats.calls += counters.commits;
     stats.bytes += counters.bytes;
-    issued.push_back(Plan(job, client).step_count());
+    histories.push_back({.demanded = counters.acknowledged, .issued = Plan(job, client).step_count()});
   }
   result.ops.push_back(stats);
   result.elapsed_ns = shared.page().elapsed_ns;
@@ -179,7 +179,8 @@ void run_recovery(Session& session, const Job& job, Eta eta, JobResult& result) 
   if (job.verify) {
     const std::vector<Family> families = open_families(database, job);
     const Dataset dataset(job.key_size, job.value_size, job.seed);
-    result.verify = verify_load({job, &database, families, dataset, shared.counters()}, issued, eta);
+    const Load load{job, &database, families, dataset, shared.counters()};
+    result.verify = verify_store(load, {.clients = histories, .was_empty = true}, eta);
   }
 }
 

@@ -1,7 +1,11 @@
-// The results: text in the manner of fio for people, JSON for programs.
+// Reports of results: for people, in fio's manner, and as JSON of fio's shape (docs/penstock-bench.md).
 //
-// Units in JSON: nanoseconds and bytes, as the names say; counters are differences over the measured part. Latency percentiles
-// are keyed as in fio's JSON ("99.000000").
+// Invariants:
+//   Report-I1 What fio has, has fio's name, unit and place; keys and values take the part of blocks. What is not fio's is in
+//             sections of its own.
+//   Report-I2 Of bytes written, syncs and space the kernel's counters are given, for every engine; what an engine says of
+//   itself
+//             stands apart.
 #pragma once
 
 #include <string>
@@ -12,10 +16,14 @@
 
 namespace penstock::bench {
 
+/// The block of a job, or of a group that reports as one.
 std::string text_report(const JobResult& result);
-std::string machine_line(const Machine& machine);
+/// "Run status group 0 (all jobs):" and so on, of all groups, and the disk's counters.
+std::string run_status(const std::vector<JobResult>& results);
+/// Two lines on what the figures were measured on.
+std::string machine_text(const Machine& machine);
 
-/// One document for all jobs of a run.
-std::string json_report(const std::vector<JobResult>& results, const Machine& machine);
+enum class JsonBins : std::uint8_t { kWithout, kWith };  ///< json, json+
+std::string json_report(const std::vector<JobResult>& results, const Machine& machine, JsonBins bins);
 
 }  // namespace penstock::bench

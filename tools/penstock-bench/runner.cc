@@ -12,8 +12,10 @@
 #include <vector>
 
 #include "base/assert.h"
+#include "tools/penstock-bench/crash_check.h"
 #include "tools/penstock-bench/directory.h"
 #include "tools/penstock-bench/job_error.h"
+#include "tools/penstock-bench/log_files.h"
 #include "tools/penstock-bench/recovery.h"
 
 namespace penstock::bench {
@@ -123,6 +125,7 @@ class Measurement {
       counters_before_ = session_.peer()->counters();
     } else {
       common_.metrics.before = session_.database().metrics().get().value();
+      common_.stages.emplace().before = session_.database().commit_stages().get().value();
     }
     common_.disk.before = read_disk_counters(job_.directory);
     common_.process.before = read_process_counters();
@@ -131,17 +134,21 @@ class Measurement {
     common_.process.after = read_process_counters();
     common_.disk.after = read_disk_counters(job_.directory);
     common_.directory_bytes = directory_bytes(session_.path(job_));
+    common_.disk_use_bytes = disk_use_bytes(session_.path(job_));
     if (session_.peer() != nullptr) {
       finish_peer(*session_.peer());
       return;
     }
     common_.metrics.after = session_.database().metrics().get().value();
+    common_.stages->after = session_.database().commit_stages().get().value();
     common_.reactors = session_.runtime().reactors();
     common_.shards = session_.database().shard_count();
     common_.io_backend = session_.runtime().io_backend();
   }
   void put_into(JobResult& result) const {
     result.metrics = common_.metrics;
+    result.stages = common_.stages;
+    result.disk_use_bytes = common_.disk_use_bytes;
     result.disk = common_.disk;
     result.process = common_.process;
     result.directory_bytes = common_.directory_bytes;
@@ -166,6 +173,22 @@ class Measurement {
   std::vector<PeerCounter> counters_before_;
 };
 
+// A client that notes none has one call in flight at a time.
+void add_depths(const LoadResult& loaded, JobResult& result) {
+  std::uint64_t noted = 0;
+  for (const auto& client : loaded.clients) {
+    for (std::size_t level = 0; level < kDepthLevels; ++level) {
+      result.depths[level] += client->depths[level];
+      noted += client->depths[level];
+    }
+  }
+  if (noted == 0) {
+    for (const OpStats& stats : result.ops) {
+      result.depths[0] += stats.calls;
+    }
+  }
+}
+
 void add_up(const Load& load, const LoadResult& loaded, JobResult& result) {
   for (std::size_t kind = 0; kind < kOpKinds; ++kind) {
     OpStats sum{.kind = static_cast<OpKind>(kind)};
@@ -180,6 +203,8 @@ void add_up(const Load& load, const LoadResult& loaded, JobResult& result) {
       result.ops.push_back(sum);
     }
   }
+  add_depths(loaded, result);
+  result.series = loaded.series;
   result.elapsed_ns = loaded.elapsed_ns;
   result.behind_ns = loaded.behind_ns;
   result.error = loaded.error;
@@ -189,8 +214,8 @@ void add_up(const Load& load, const LoadResult& loaded, JobResult& result) {
 // The jobs of a run, which share a store: one step after the other, each for all jobs.
 class ConcurrentJobs {
  public:
-  ConcurrentJobs(Session& session, std::span<const Job> jobs, Eta eta, std::vector<JobResult>& results)
-      : session_(session), jobs_(jobs), eta_(eta), results_(results), measurement_(session, jobs.front()) {}
+  ConcurrentJobs(Session& session, std::span<const Job> jobs, Eta eta, std::vector<JobResult>& results, Ledger* ledger)
+      : session_(session), jobs_(jobs), eta_(eta), results_(results), measurement_(session, jobs.front()), ledger_(ledger) {}
 
   void run() {
     open();
@@ -202,7 +227,12 @@ class ConcurrentJobs {
       measurement_.put_into(result);
     }
     note_data();
-    verify();
+    for (std::size_t at = 0; at < jobs_.size(); ++at) {
+      write_log_files(jobs_[at], loaded_[at]);
+    }
+    if (own_ledger_.has_value()) {
+      verify();
+    }
   }
 
  private:
@@ -235,6 +265,9 @@ class ConcurrentJobs {
     for (const Job& job : jobs_) {
       prepared_.emplace_back(session_, job);
       loads_.push_back(prepared_.back().load(session_, deletes || !job.preload));
+      if (job.writes()) {
+        use_ledger(job, loads_.back());
+      }
     }
     const bool writes = std::ranges::any_of(jobs_, &Job::writes);
     loaded_ = run_loads(loads_, eta_, writes ? 'W' : 'R', [this] { measurement_.begin(); });
@@ -272,18 +305,32 @@ class ConcurrentJobs {
     }
   }
 
+  // With verify= the counters are in a file, so that they outlive this process. At most one job of a run writes then.
+  void use_ledger(const Job& job, Load& load) {
+    if (ledger_ == nullptr && job.verify) {
+      own_ledger_.emplace(Ledger::create(ledger_path(job), plan_text(job), job.clients));
+      if (!job.check.ledger_path.empty()) {
+        own_ledger_->keep_durable();
+      }
+      ledger_ = &*own_ledger_;
+    }
+    if (ledger_ != nullptr) {
+      load.counters = ledger_->counters();
+      load.ledger = ledger_->is_kept_durable() ? ledger_ : nullptr;
+    }
+  }
+
   void verify() {
     for (std::size_t at = 0; at < jobs_.size(); ++at) {
-      if (!jobs_[at].verify || !jobs_[at].writes()) {
-        continue;
+      if (jobs_[at].verify && jobs_[at].writes() && results_[at].error.empty()) {
+        session_.reopen(jobs_.front());
+        prepared_[at].families = families_of(session_, jobs_[at]);
+        Load load = prepared_[at].load(session_, loads_[at].may_miss);
+        load.counters = ledger_->counters();
+        VerifyInput input = verify_input(jobs_[at], *ledger_, false);
+        input.was_empty = input.was_empty && jobs_.size() == 1;
+        results_[at].verify = verify_store(load, input, eta_);
       }
-      session_.reopen(jobs_.front());
-      std::vector<std::uint64_t> issued;
-      for (const auto& client : loaded_[at].clients) {
-        issued.push_back(client->issued);
-      }
-      prepared_[at].families = families_of(session_, jobs_[at]);
-      results_[at].verify = verify_load(prepared_[at].load(session_, loads_[at].may_miss), issued, eta_);
     }
   }
 
@@ -295,7 +342,25 @@ class ConcurrentJobs {
   std::deque<Prepared> prepared_;
   std::vector<Load> loads_;
   std::vector<LoadResult> loaded_;
+  Ledger* ledger_;
+  std::optional<Ledger> own_ledger_;
 };
+
+void check_limits(JobResult& result) {
+  const Job& job = result.job;
+  for (const OpStats& stats : result.ops) {
+    if (job.max_latency_ns > 0 && stats.latency.max_ns() > job.max_latency_ns) {
+      result.error = fmt::format("max_latency: a {} took {} ns; {} are allowed", kind_name(stats.kind), stats.latency.max_ns(),
+                                 job.max_latency_ns);
+    }
+  }
+  const std::uint64_t ran_ns = result.elapsed_ns - result.settle_ns;
+  const double rate = ran_ns == 0 ? 0 : static_cast<double>(result.operations()) * 1e9 / static_cast<double>(ran_ns);
+  if (job.rate_min > 0 && !result.ops.empty() && rate < static_cast<double>(job.rate_min)) {
+    result.error = fmt::format("rate_min: {:.0f} operations per second; {} were wanted at least", rate, job.rate_min);
+  }
+  result.failure = result.error.empty() ? Failure::kNone : Failure::kLimit;
+}
 
 std::uint64_t sum_of(const std::vector<OpStats>& ops, std::uint64_t (*part)(const OpStats&)) {
   return std::accumulate(ops.begin(), ops.end(), std::uint64_t{0},
@@ -314,6 +379,9 @@ void merge_into(JobResult& sum, JobResult&& other) {
     }
   }
   std::ranges::sort(sum.ops, {}, &OpStats::kind);
+  for (std::size_t level = 0; level < kDepthLevels; ++level) {
+    sum.depths[level] += other.depths[level];
+  }
   sum.elapsed_ns = std::max(sum.elapsed_ns, other.elapsed_ns);
   sum.settle_ns = std::max(sum.settle_ns, other.settle_ns);
   sum.behind_ns = std::max(sum.behind_ns, other.behind_ns);
@@ -321,6 +389,7 @@ void merge_into(JobResult& sum, JobResult&& other) {
   sum.load_ns += other.load_ns;
   if (sum.error.empty()) {
     sum.error = std::move(other.error);
+    sum.failure = other.failure;
   }
   if (!sum.verify.has_value()) {
     sum.verify = std::move(other.verify);
@@ -350,7 +419,7 @@ std::size_t concurrent_jobs(std::span<const Job> jobs) {
   return count;
 }
 
-std::vector<JobResult> run_jobs(Session& session, std::span<const Job> jobs, Eta eta) {
+std::vector<JobResult> run_jobs(Session& session, std::span<const Job> jobs, Eta eta, Ledger* ledger) {
   std::vector<JobResult> results(jobs.size());
   for (std::size_t at = 0; at < jobs.size(); ++at) {
     results[at].job = jobs[at];
@@ -360,19 +429,28 @@ std::vector<JobResult> run_jobs(Session& session, std::span<const Job> jobs, Eta
   try {
     if (jobs.front().op == Op::kRecovery) {
       run_recovery(session, jobs.front(), eta, results.front());
+    } else if (ledger == nullptr && is_crash_check(jobs.front())) {
+      run_crash_check(session, jobs.front(), eta, results.front());
     } else {
-      ConcurrentJobs(session, jobs, eta, results).run();
+      ConcurrentJobs(session, jobs, eta, results, ledger).run();
     }
   } catch (const std::exception& error) {
+    const bool is_environment = dynamic_cast<const EnvironmentError*>(&error) != nullptr;
     for (JobResult& result : results) {
       if (result.error.empty()) {
         result.error = error.what();
+        result.failure = is_environment ? Failure::kEnvironment : Failure::kJob;
       }
     }
   }
   for (JobResult& result : results) {
     if (result.error.empty() && result.verify.has_value() && !result.verify->is_ok()) {
       result.error = "verify: " + result.verify->first_problem;
+    }
+    if (result.error.empty()) {
+      check_limits(result);
+    } else if (result.failure == Failure::kNone) {
+      result.failure = Failure::kJob;
     }
   }
   return results;

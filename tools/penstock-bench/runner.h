@@ -4,6 +4,7 @@
 // Thread: the main one. An error of a job is in its result (`error`), with what was measured until then.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -39,16 +40,27 @@ struct PeerOutcome {
   std::vector<PeerCounter> counters;
 };
 
+enum class Failure : std::uint8_t {
+  kNone,
+  kJob,          ///< It failed, or its verification did.
+  kEnvironment,  ///< The machine lacks what it requires.
+  kLimit,        ///< It is slower than max_latency= or rate_min= allow.
+};
+
 struct JobResult {
   Job job;
-  std::uint32_t group_id = 0;    ///< Of reporting, from 0.
-  std::uint32_t jobs = 1;        ///< That the result is of: more than one with group_reporting.
-  std::uint32_t concurrent = 1;  ///< Jobs that ran at the same time: what is not `ops` is of all of them.
-  std::string error;             ///< Empty: the job did what it should.
+  Failure failure = Failure::kNone;  ///< Whose text is `error`.
+  std::uint32_t group_id = 0;        ///< Of reporting, from 0.
+  std::uint32_t jobs = 1;            ///< That the result is of: more than one with group_reporting.
+  std::uint32_t concurrent = 1;      ///< Jobs that ran at the same time: what is not `ops` is of all of them.
+  std::string error;                 ///< Empty: the job did what it should.
   std::uint64_t started_unix = 0;
   std::uint64_t loaded_keys = 0;  ///< Written before the measured part, because they were not there.
   std::uint64_t load_ns = 0;
-  std::uint64_t open_ns = 0;     ///< What the last opening before the measured part took.
+  std::uint64_t open_ns = 0;  ///< What the last opening before the measured part took.
+  Series series;
+  std::optional<Span<CommitStages>> stages;  ///< Of Penstock.
+  std::array<std::uint64_t, kDepthLevels> depths{};
   std::vector<OpStats> ops;      ///< Of each kind of operation that the job has, in the order of OpKind.
   std::uint64_t elapsed_ns = 0;  ///< Of the measured part, settle_ns included.
   std::uint64_t settle_ns = 0;
@@ -56,7 +68,8 @@ struct JobResult {
   Span<Metrics> metrics;
   Span<ProcessCounters> process;
   Span<DiskCounters> disk;
-  std::uint64_t directory_bytes = 0;
+  std::uint64_t directory_bytes = 0;  ///< The sizes of its files.
+  std::uint64_t disk_use_bytes = 0;   ///< What they take of the disk.
   std::uint32_t reactors = 0;
   std::uint32_t shards = 0;
   std::string io_backend;
@@ -75,7 +88,8 @@ struct JobResult {
 std::size_t concurrent_jobs(std::span<const Job> jobs);
 
 /// Runs jobs at the same time: those that concurrent_jobs() counts. One result each.
-std::vector<JobResult> run_jobs(Session& session, std::span<const Job> jobs, Eta eta);
+/// `ledger`: takes the counters of the job, which is one alone then, and nothing is verified.
+std::vector<JobResult> run_jobs(Session& session, std::span<const Job> jobs, Eta eta, Ledger* ledger = nullptr);
 
 /// Puts the results of a group of reporting into one, where its jobs want that (group_reporting).
 /// `first_group`: the number of the first one.

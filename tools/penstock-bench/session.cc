@@ -85,7 +85,11 @@ void Session::start(const Job& job) {
     return;
   }
   const bool is_new = !holds_database(job.directory);
-  runtime_ = require(Runtime::start(job.runtime), "starting the engine");
+  Outcome<Runtime> started = Runtime::start(job.runtime);
+  if (!started.has_value()) {
+    throw EnvironmentError("starting the engine: " + started.error().text);
+  }
+  runtime_ = std::move(*started);
   const std::uint64_t start_ns = now_ns();
   database_ = require(Database::open(*runtime_, job.directory, job.database), "opening " + job.directory);
   open_ns_ = now_ns() - start_ns;

@@ -37,7 +37,14 @@ class ThreadClient {
         break;
       }
       at_ns = now_ns();
-      issue(call, core_.pacer().take(at_ns, call.operations));
+      Queue* const queue = issue(call, core_.pacer().take(at_ns, call.operations));
+      if (job_.iodepth > 1 && queue != nullptr) {
+        core_.note_depth(in_flight());
+        if (++calls_ % kTimedOneIn == 0) {
+          queue->back().begun_ns = at_ns;
+          queue->back().sent_ns = now_ns();
+        }
+      }
       while (has_several_kinds_ && finish_ready()) {
       }
       if (in_flight() >= job_.iodepth) {
@@ -58,6 +65,8 @@ class ThreadClient {
     Step step;  // Of one operation.
     Tally tally;
     Answer answer;
+    std::uint64_t begun_ns = 0;  // With several in flight, of one call in kTimedOneIn: when it was begun, and handed over.
+    std::uint64_t sent_ns = 0;
   };
 
   using Queue = std::deque<InFlight>;
@@ -73,7 +82,8 @@ class ThreadClient {
     }
     batch_ = spare_batch();
     for (std::uint32_t at = 0; at < call.operations; ++at) {
-      require(core_.add_to(batch_, core_.next(call.kind), tally_), "batch");
+      step_ = core_.next(call.kind);
+      require(core_.add_to(batch_, step_, tally_), "batch");
     }
   }
 
@@ -86,16 +96,17 @@ class ThreadClient {
     return batch;
   }
 
-  void issue(const Call& call, std::uint64_t start_ns) {
+  // Where it waits for its answer; nullptr: it has been answered.
+  Queue* issue(const Call& call, std::uint64_t start_ns) {
     switch (call.kind) {
       case OpKind::kMultiget:
         ask_many(call, start_ns);
-        return;
+        return nullptr;
       case OpKind::kGet:
       case OpKind::kRmw:
         gets_.push_back(
             {call.kind, start_ns, step_, {.operations = 1}, database_.get(core_.family(step_), core_.key_of(step_.number))});
-        return;
+        return &gets_;
       case OpKind::kScan:
         scans_.push_back({call.kind,
                           start_ns,
@@ -103,9 +114,10 @@ class ThreadClient {
                           {.operations = 1},
                           database_.scan(core_.family(step_),
                                          {.from = std::string(core_.key_of(step_.number)), .to = {}, .rows_max = step_.rows})});
-        return;
+        return &scans_;
       default:
-        commits_.push_back({call.kind, start_ns, {}, tally_, send(std::move(batch_))});
+        commits_.push_back({call.kind, start_ns, step_, tally_, send(std::move(batch_))});  // The last one of the batch.
+        return &commits_;
     }
   }
 
@@ -184,8 +196,20 @@ class ThreadClient {
       core_.fail("commit: " + answer.status.to_string());
       return;
     }
-    core_.note(call.kind, call.start_ns, now_ns(), call.tally);
+    note(call);
     spare_.push_back(std::move(answer.batch));
+    if (core_.reads_back()) {
+      const Result<std::string> value = database_.get(core_.family(call.step), core_.key_of(call.step.number)).get();
+      core_.accepts_back(call.step, value.has_value() ? std::optional<Bytes>(*value) : std::nullopt);
+    }
+  }
+
+  void note(const InFlight& call) {
+    const std::uint64_t end_ns = now_ns();
+    core_.note(call.kind, call.start_ns, end_ns, call.tally);
+    if (call.sent_ns > 0) {
+      core_.note_parts(call.kind, call.begun_ns, call.sent_ns, end_ns);
+    }
   }
 
   void finish_get(InFlight& call, const Result<std::string>& value) {
@@ -193,7 +217,7 @@ class ThreadClient {
       return;
     }
     if (call.kind == OpKind::kGet) {
-      core_.note(call.kind, call.start_ns, now_ns(), call.tally);
+      note(call);
       return;
     }
     Batch batch = spare_batch();
@@ -213,7 +237,7 @@ class ThreadClient {
         return;
       }
     }
-    core_.note(call.kind, call.start_ns, now_ns(), call.tally);
+    note(call);
   }
 
   template <typename Value>
@@ -225,9 +249,13 @@ class ThreadClient {
     return core_.accepts(step, value.has_value() ? std::optional<Bytes>(*value) : std::nullopt, tally);
   }
 
+  // At a million calls a second the clocks and histograms for the parts of each would be seen in the rate.
+  static constexpr std::uint64_t kTimedOneIn = 8;
+
   ClientCore core_;
   Database& database_;
   const Job& job_;
+  std::uint64_t calls_ = 0;
   const bool has_several_kinds_;
   std::unique_ptr<Session> session_;
   Queue gets_;  // Of rmw, too.
@@ -290,6 +318,7 @@ class SessionClient {
     const Step step = core_.next(call.kind);
     asked_[slot] = {.start_ns = core_.pacer().take(now_ns_, call.operations), .step = step};
     session_.get(core_.family(step), core_.key_of(step.number), slot);
+    core_.note_depth(asked_.size() - free_.size());
   }
 
   void finish(std::uint64_t slot, const Result<Bytes>& value) {

@@ -5,15 +5,18 @@
 #include <algorithm>
 #include <deque>
 #include <exception>
+#include <optional>
 #include <thread>
 #include <utility>
 
 #include "tools/penstock-bench/client.h"
 #include "tools/penstock-bench/job_error.h"
+#include "tools/penstock-bench/ledger.h"
 
 namespace penstock::bench {
 
 std::atomic<bool> g_interrupted{false};
+std::atomic<bool> g_status_wanted{false};
 
 namespace {
 
@@ -66,6 +69,16 @@ double part_done(const Run& run, std::uint64_t operations, std::uint64_t total) 
   return part;
 }
 
+std::string status_text(const std::string& title, const SeriesCounts& counts) {
+  std::string text = fmt::format("status: {}: {} operations", title, counts.operations());
+  for (std::size_t kind = 0; kind < kOpKinds; ++kind) {
+    if (counts.by_kind[kind] > 0) {
+      text += fmt::format(", {} {}", kind_name(static_cast<OpKind>(kind)), counts.by_kind[kind]);
+    }
+  }
+  return text + fmt::format(", {} commits, {} flushes, {} bytes written", counts.commits, counts.flushes, counts.written_bytes);
+}
+
 // All jobs of a run: their threads, and what the main one sees of them.
 class Crowd {
  public:
@@ -87,6 +100,7 @@ class Crowd {
       at_measure();
     }
     std::exception_ptr problem;
+    std::optional<SeriesSampler> sampler;
     std::vector<std::thread> threads;
     for (std::size_t at = 0; at < runs_.size(); ++at) {
       for (std::uint32_t client = 0; client < runs_[at].load.job.clients; ++client) {
@@ -101,6 +115,8 @@ class Crowd {
           wait_for_measure();
           at_measure();
         }
+        series_base_ = totals();
+        sampler.emplace([this] { return series_totals(); });
       } catch (...) {
         problem = std::current_exception();
         std::ranges::for_each(runs_, [](Run& run) { run.failed = true; });
@@ -112,8 +128,10 @@ class Crowd {
     if (problem != nullptr) {
       std::rethrow_exception(problem);
     }
+    const Series series = sampler->finish();
     for (std::size_t at = 0; at < runs_.size(); ++at) {
       finish(runs_[at], results_[at]);
+      results_[at].series = series;
     }
     return std::move(results_);
   }
@@ -150,6 +168,44 @@ class Crowd {
     }
   }
 
+  // Of all jobs, since they were opened; of the store, since it was.
+  SeriesCounts totals() const {
+    SeriesCounts sum;
+    for (const Run& run : runs_) {
+      for (std::uint32_t client = 0; client < run.load.job.clients; ++client) {
+        const ClientCounters& counters = run.load.counters[client];
+        for (std::size_t kind = 0; kind < kOpKinds; ++kind) {
+          sum.by_kind[kind] += counters.operations[kind].load(std::memory_order_relaxed);
+        }
+        sum.commits += counters.commits.load(std::memory_order_relaxed);
+      }
+    }
+    if (Database* database = runs_.front().load.database; database != nullptr) {
+      if (const Result<Metrics> metrics = database->metrics().get(); metrics.has_value()) {
+        sum.flushes = metrics->flushes;
+        sum.delayed_ns = metrics->delayed_ns;
+        sum.stalls = metrics->stalls;
+      }
+    }
+    sum.written_bytes = read_process_counters().written_bytes;
+    return sum;
+  }
+
+  // On the sampler's thread.
+  SeriesCounts series_totals() const {
+    SeriesCounts since = totals();
+    since.subtract(series_base_);
+    for (const Run& run : runs_) {
+      if (run.load.ledger != nullptr) {
+        run.load.ledger->sync();
+      }
+    }
+    if (g_status_wanted.exchange(false)) {
+      fmt::print(stderr, "{}\n", status_text(title(), since));
+    }
+    return since;
+  }
+
   ProgressSample sample() const {
     ProgressSample sum;
     double least = 1;
@@ -157,8 +213,13 @@ class Crowd {
       const Load& load = runs_[at].load;
       std::uint64_t operations = 0;
       for (std::uint32_t client = 0; client < load.job.clients; ++client) {
-        operations += load.counters[client].all_operations();
-        sum.commits += load.counters[client].commits.load(std::memory_order_relaxed);
+        const ClientCounters& counters = load.counters[client];
+        operations += counters.all_operations();
+        sum.commits += counters.commits.load(std::memory_order_relaxed);
+        sum.bytes += counters.bytes.load(std::memory_order_relaxed);
+        for (std::size_t kind = 0; kind < kOpKinds; ++kind) {
+          sum.by_kind[kind] += counters.operations[kind].load(std::memory_order_relaxed);
+        }
       }
       sum.operations += operations;
       least = std::min(least, part_done(runs_[at], operations, totals_[at]));
@@ -185,6 +246,7 @@ class Crowd {
   std::vector<Run*> pointers_;
   std::vector<std::uint64_t> totals_;
   std::vector<LoadResult> results_;
+  SeriesCounts series_base_;
   std::uint64_t clients_ = 0;
 };
 
@@ -205,6 +267,8 @@ void OpStats::merge(const OpStats& other) noexcept {
   rows += other.rows;
   misses += other.misses;
   latency.merge(other.latency);
+  submission.merge(other.submission);
+  completion.merge(other.completion);
 }
 
 std::string family_name(const Job& job, std::uint32_t family) {
