@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Compares Penstock with its peers on the same machine, data, batches and durability; also times recovery after a kill.
 
-  ./dev compare [workload | set ...] [--rounds N] [--engine NAME ...] [--dir DIR] [--sync 0|1] [--json FILE]
+  ./dev compare [quick | full] ...          the sets: all engines over a table of jobs (bench/compare_sets.py --help; the default is quick)
+  ./dev compare WORKLOAD ... [--rounds N] [--engine NAME ...] [--dir DIR] [--sync 0|1] [--json FILE]
 
-Workloads are job files of bench/jobs: manifold, fillrandom, overwrite, commit, readrandom, scan, recovery (Penstock alone), manifold_half. Sets: quick
-(the default: small data, a few minutes), full. An engine that penstock-bench was built without is left out, and that is said.
+Workloads are job files of bench/jobs: manifold, fillrandom, overwrite, commit, readrandom, scan, recovery (Penstock alone), manifold_half. An engine
+that penstock-bench was built without is left out, and that is said.
 manifold_half measures latency at a fixed rate: first the peak of each, then each at half of its own and both at half of RocksDB's, 30
 minutes a round (--seconds for less). Peaks are medians of three: without --peak of the same job for 30 s without a rate, flushes and all; with
 --peak burst of manifold, which ends before they matter. --rate-ops N: both at that rate and nothing else.
@@ -23,6 +24,11 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+sys.dont_write_bytecode = True
+
+from bench import compare_sets  # noqa: E402
+
 JOBS = ROOT / "bench/jobs"
 PENSTOCK = "penstock"
 BARE_LOOP = "bare loop"  # What the disk does without an engine: bench/bare_loop.cc.
@@ -54,11 +60,6 @@ WORKLOADS = {
                            for kind in ("on-shard", "threads")), has_runtime=True),
     "recovery": Workload("recovery.ini", (), has_keys=False),
     "manifold_half": Workload("manifold_half.ini", has_keys=False),
-}
-# Workloads and options of a set; options that are given on the command line come before these.
-SETS = {
-    "quick": (["manifold", "fillrandom", "commit", "readrandom"], {"rounds": 3, "keys": 200_000, "runtime": "1s"}),
-    "full": (["manifold", "fillrandom", "overwrite", "commit", "readrandom", "scan", "recovery"], {"rounds": 5}),
 }
 # Jobs that only prepare others.
 NOT_COMPARED = re.compile(r"(^|-)(fill|warming|loading)(-|$)")
@@ -247,8 +248,8 @@ MEASURES = {"recovery": measure_recovery, "manifold_half": compare_half}  # The 
 
 def parse_options(arguments):
     parser = argparse.ArgumentParser(prog="./dev compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("workloads", nargs="*", metavar="workload", help=", ".join([*WORKLOADS, *SETS]))
-    parser.add_argument("--rounds", type=int, help="default: 5; of quick 3")
+    parser.add_argument("workloads", nargs="+", metavar="workload", help=", ".join(WORKLOADS))
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--engine", action="append", default=[], help="beside Penstock, instead of the workload's own; may be repeated")
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
     parser.add_argument("--dir", type=pathlib.Path, default=ROOT / "build/compare-data")
@@ -261,14 +262,6 @@ def parse_options(arguments):
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for penstock-bench")
     parser.add_argument("--json", type=pathlib.Path, help="write all figures there")
     options = parser.parse_args(arguments)
-    options.workloads = options.workloads or ["quick"]
-    if any(name in SETS for name in options.workloads):
-        if len(options.workloads) > 1:
-            parser.error("a set stands alone")
-        options.workloads, defaults = SETS[options.workloads[0]]
-        for name, value in defaults.items():
-            setattr(options, name, getattr(options, name) if getattr(options, name) is not None else value)
-    options.rounds = 5 if options.rounds is None else options.rounds
     unknown = [workload for workload in options.workloads if workload not in WORKLOADS]
     if unknown or options.rounds < 1:
         parser.error(f"unknown workload {unknown[0]}" if unknown else "--rounds must be at least 1")
@@ -283,6 +276,10 @@ def print_machine(options, arguments):
 
 
 def main(arguments):
+    if not arguments or arguments[0] in compare_sets.SETS or arguments[0] in ("-h", "--help"):
+        if "-h" in arguments or "--help" in arguments:
+            print(__doc__)
+        return compare_sets.main(arguments or ["quick"])
     options = parse_options(arguments)
     options.dir.mkdir(parents=True, exist_ok=True)
     all_figures = {}

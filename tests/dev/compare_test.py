@@ -10,6 +10,7 @@ import pathlib
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
@@ -88,10 +89,11 @@ class Compare(unittest.TestCase):
         settings = [calls[0][at + 1] for at, word in enumerate(calls[0]) if word == "--set"]
         self.assertEqual(settings, ["durability=written", "keys=7", "seed=3"])
 
-    def test_a_set_names_workloads_and_gives_way_to_the_command_line(self):
-        options = compare.parse_options(["quick", "--keys", "9"])
-        self.assertEqual((options.rounds, options.keys, options.runtime), (3, 9, "1s"))
-        self.assertIn("manifold", options.workloads)
+    def test_a_set_is_measured_as_such_and_is_what_is_measured_without_a_name(self):
+        with unittest.mock.patch.object(compare.compare_sets, "main", return_value=7) as measured:
+            self.assertEqual(compare.main(["full", "--rounds", "2"]), 7)
+            self.assertEqual(compare.main([]), 7)
+        self.assertEqual([call.args[0] for call in measured.call_args_list], [["full", "--rounds", "2"], ["quick"]])
 
     def test_every_workload_has_its_job_file(self):
         for workload in compare.WORKLOADS.values():
