@@ -8,6 +8,7 @@
 // Thread: the simulation's one thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -34,7 +35,7 @@ enum class SimEvent : std::uint8_t {
   kSyncDirectory,
   kList,
 };
-inline constexpr std::uint32_t kSimEventKinds = 14;
+inline constexpr std::size_t kSimEventKinds = static_cast<std::size_t>(SimEvent::kList) + 1;  // The last one.
 
 /// True if the event is numbered: it may change the disk, or make a change durable.
 constexpr bool is_numbered(SimEvent event) noexcept {
