@@ -10,7 +10,6 @@ namespace penstock::reactor {
 
 namespace {
 
-constexpr std::size_t kReadyDivisor = 16;
 /// Clearing 2 MiB in one page takes longer than this only where the memory is not really there.
 constexpr std::uint64_t kSlowClearingNs = 2'000'000;
 constexpr std::uint32_t kSmallRun = 31;
@@ -57,15 +56,16 @@ PooledBuffer ChunkPool::take() {
   {
     const std::lock_guard lock(mutex_);
     ++taken_count_;
+    ++take_count_;
+    PooledBuffer chunk;
     if (!idle_.empty()) {
       ++counters_.taken_ready;
-      PooledBuffer chunk(std::move(idle_.back()), this);
+      chunk = PooledBuffer(std::move(idle_.back()), this);
       idle_.pop_back();
-      if (wants_chunk()) work_.notify_one();
-      return chunk;
     }
+    if (watches_ ? is_short() : wants_chunk()) work_.notify_one();
+    if (chunk) return chunk;
     ++counters_.taken_fresh;
-    if (wants_chunk()) work_.notify_one();
     if (small_left_ > 0) pages = AlignedBuffer::Pages::kSmall;
   }
   AlignedBuffer chunk(kChunkBytes, pages);
@@ -92,8 +92,15 @@ ChunkPool::Counters ChunkPool::counters() const {
   return counters;
 }
 
-bool ChunkPool::wants_chunk() const noexcept {
-  return idle_.size() < limit_chunks() / kReadyDivisor && idle_.size() + taken_count_ < limit_chunks();
+/// Chunk-I3. Waits for a pause of the takers, unless there is one; false: there was none, or nothing is to be done any more.
+bool ChunkPool::may_clear(std::unique_lock<std::mutex>& lock) {
+  if (is_short() || take_count_ == take_count_of_pause_) return true;
+  const std::uint64_t take_count = take_count_;
+  watches_ = true;
+  work_.wait_for(lock, kPause, [this] { return stopping_ || is_short(); });
+  watches_ = false;
+  if (take_count_ == take_count) take_count_of_pause_ = take_count;
+  return false;
 }
 
 void ChunkPool::clear_ahead() {
@@ -101,6 +108,7 @@ void ChunkPool::clear_ahead() {
   while (true) {
     work_.wait(lock, [this] { return stopping_ || wants_chunk(); });
     if (stopping_) return;
+    if (!may_clear(lock)) continue;
     const AlignedBuffer::Pages pages = small_left_ > 0 ? AlignedBuffer::Pages::kSmall : AlignedBuffer::Pages::kLarge;
     lock.unlock();
     const auto begin = std::chrono::steady_clock::now();

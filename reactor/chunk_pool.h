@@ -7,10 +7,13 @@
 // Invariants:
 //   Chunk-I1 A chunk is in one place: ready, kept, or with the one who took it.
 //   Chunk-I2 Chunks kept and ready never make the total pass the limit; chunks taken may (their taker has its own budget).
-//   Chunk-I3 The thread clears ahead only while less than the limit's sixteenth is ready and the total is below the limit.
+//   Chunk-I3 The thread clears ahead only while less than the limit's sixteenth is ready and the total is below the limit;
+//   while
+//            chunks are being taken only up to an eighth of that: clearing shares the memory and the cores with the takers.
 // A chunk that was used before holds what was last written to it. Threads: any.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -54,6 +57,9 @@ class PooledBuffer {
 class ChunkPool {
  public:
   static constexpr std::size_t kChunkBytes = 2_MiB;
+  static constexpr std::size_t kReadyDivisor = 16;        ///< Of the limit, this part is kept ready.
+  static constexpr std::size_t kShortDivisor = 8;         ///< Of that, this part while chunks are being taken.
+  static constexpr std::chrono::milliseconds kPause{20};  ///< Without a chunk taken: the takers pause.
 
   struct Counters {
     std::uint64_t taken_ready = 0;  ///< Needed no clearing.
@@ -85,7 +91,10 @@ class ChunkPool {
   static void run_thread(void* pool) { static_cast<ChunkPool*>(pool)->clear_ahead(); }
   void clear_ahead();
   void note_clearing(AlignedBuffer::Pages pages, std::uint64_t duration_ns) noexcept;
-  bool wants_chunk() const noexcept;
+  bool wants_chunk() const noexcept { return idle_.size() < ready_chunks() && idle_.size() + taken_count_ < limit_chunks(); }
+  bool is_short() const noexcept { return wants_chunk() && idle_.size() <= ready_chunks() / kShortDivisor; }
+  bool may_clear(std::unique_lock<std::mutex>& lock);
+  std::size_t ready_chunks() const noexcept { return limit_chunks() / kReadyDivisor; }
   std::size_t limit_chunks() const noexcept { return static_cast<std::size_t>(limit_bytes_ / kChunkBytes); }
 
   mutable std::mutex mutex_;
@@ -95,6 +104,9 @@ class ChunkPool {
   std::size_t taken_count_ = 0;
   std::uint64_t limit_bytes_ = 0;
   std::uint32_t small_left_ = 0;  // Chunks to make of small pages until large ones are tried again.
+  std::uint64_t take_count_ = 0;
+  std::uint64_t take_count_of_pause_ = 0;  // While this is take_count_, nobody has taken a chunk since a pause began.
+  bool watches_ = false;                   // The thread waits for a pause.
   Counters counters_;
   bool stopping_ = false;
 };

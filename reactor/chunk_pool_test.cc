@@ -68,6 +68,25 @@ TEST(ChunkPool, ItsThreadClearsASixteenthOfTheLimitAhead) {
   EXPECT_EQ(pool.counters().idle_bytes, 6 * ChunkPool::kChunkBytes);
 }
 
+// A burst that goes on shall not share its cores with the clearing; a pause makes up for it.
+TEST(ChunkPool, WhileChunksAreTakenOnlyAnEighthIsKeptReady) {
+  constexpr std::size_t kReady = 16;
+  constexpr std::size_t kShort = kReady / ChunkPool::kShortDivisor;
+  ChunkPool pool;
+  ASSERT_TRUE(pool.start().is_ok());
+  pool.raise_limit(ChunkPool::kReadyDivisor * kReady * ChunkPool::kChunkBytes);
+  ASSERT_EQ(wait_for_idle(pool, kReady * ChunkPool::kChunkBytes), kReady * ChunkPool::kChunkBytes);
+  std::vector<PooledBuffer> taken;
+  const auto begin = std::chrono::steady_clock::now();
+  while (taken.size() < kReady - kShort - 1) taken.push_back(pool.take());
+  const std::uint64_t left_bytes = pool.counters().idle_bytes;
+  if (std::chrono::steady_clock::now() - begin < ChunkPool::kPause) {  // Else this thread has paused.
+    EXPECT_EQ(left_bytes, (kShort + 1) * ChunkPool::kChunkBytes);
+  }
+  EXPECT_EQ(wait_for_idle(pool, kReady * ChunkPool::kChunkBytes), kReady * ChunkPool::kChunkBytes);
+  EXPECT_EQ(pool.counters().taken_fresh, 0U);
+}
+
 TEST(ChunkPool, ThreadsTakeAndGiveBackAtOnce) {
   ChunkPool pool;
   ASSERT_TRUE(pool.start().is_ok());
