@@ -25,7 +25,7 @@ wal::SyncMode sync_mode_of(WalSync wal_sync) noexcept {
   return wal::SyncMode::kAuto;
 }
 
-/// A log has three buffers of this size: under a twentieth of the memory, and never more than a write needs to be cheap.
+/// A log has four buffers of this size: a sixteenth of the memory, and never more than a write needs to be cheap.
 std::uint64_t group_bytes_of(const DatabaseSettings& settings) noexcept {
   const std::uint64_t share_bytes = settings.memory_bytes / settings.reactor_count / 64;
   return std::clamp<std::uint64_t>(base::align_down<std::uint64_t>(share_bytes, 4_KiB), 64_KiB, 1_MiB);
@@ -88,6 +88,7 @@ Task<Outcome<bool>> ReactorPart::open_log() {
   options.segment_bytes = settings_.options.log_segment_bytes;
   options.budget_bytes = settings_.options.log_budget_bytes;
   options.group_bytes_max = group_bytes_of(settings_);
+  options.ahead_bytes_min = std::min(options.ahead_bytes_min, options.group_bytes_max / 4);
   log_ = std::make_unique<wal::Log>(reactor_, std::move(options), *this);
   if (const Status status = co_await log_->open(); !status.is_ok()) {
     co_return std::unexpected(

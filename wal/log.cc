@@ -73,16 +73,21 @@ Log::Impl::Impl(reactor::Reactor& reactor, LogOptions options, LogListener& list
   PENSTOCK_ASSERT_GE(options_.group_bytes_max, std::uint64_t{kLogBlockBytes});
   PENSTOCK_ASSERT_EQ(options_.group_bytes_max % kLogBlockBytes, 0U);
   PENSTOCK_ASSERT_GT(record_payload_bytes_max(), 0U);
-  write_completion_.log = this;
-  sync_completion_.log = this;
+  for (std::size_t index = 0; index < batches_.size(); ++index) {
+    write_completions_[index].log = this;
+    write_completions_[index].batch = &batches_[index];
+    batches_[index].completion = &write_completions_[index];
+  }
   queue_.reserve(batches_.size());
+  sent_.reserve(batches_.size());
+  uncovered_.reserve(2 * batches_.size());
   group_shards_.reserve(options_.shard_count);
   pressure_shards_.reserve(options_.shard_count);
   last_group_of_shard_.resize(options_.shard_count);
 }
 
 Log::Impl::~Impl() {
-  PENSTOCK_ASSERT_EQ(chain_pending_, 0U);
+  PENSTOCK_ASSERT(!is_in_flight());
   PENSTOCK_ASSERT(!hooked_);
 }
 
@@ -135,7 +140,7 @@ Task<Status> Log::Impl::close() {
     durable_wanted_ = end_;
     while (durable_offset_ < end_ && !is_failed()) co_await progress_.wait();
   }
-  while (chain_pending_ > 0) co_await progress_.wait();
+  while (is_in_flight()) co_await progress_.wait();
   co_await pool_.close();
   if (hooked_) reactor_.remove_hook(*this);
   hooked_ = false;

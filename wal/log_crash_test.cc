@@ -17,6 +17,7 @@ struct Run {
   bool was_cut = false;
   std::vector<TestRecord> records;
   std::size_t durable_count = 0;
+  std::uint64_t writes_ahead = 0;
   // What the superblocks would say: of each shard, the records applied, and up to where.
   std::vector<std::size_t> applied_count;
   std::vector<std::uint64_t> applied;
@@ -44,6 +45,7 @@ class Script {
     const Status closed = co_await user_.log().close();
     run_.records = user_.records;
     run_.durable_count = user_.durable_count();
+    run_.writes_ahead = user_.log().counters().writes_ahead;
     co_return written.is_ok() ? closed : written;
   }
   Task<Status> clean_up() { co_return co_await user_.log().close(); }
@@ -172,6 +174,7 @@ std::uint64_t events_of_clean_run(SyncMode mode, std::uint64_t seed) {
   const Run run = run_script(disk, mode, seed);
   EXPECT_EQ(run.durable_count, run.records.size());
   EXPECT_EQ(run.records.size(), 75U);
+  EXPECT_GE(run.writes_ahead, 3U);
   const std::uint64_t events = disk.faults().events();
   disk.cut_power(1);
   EXPECT_TRUE(check_reading(disk, run, options_after(run)).has_value());

@@ -1,19 +1,18 @@
-// The writing side of a log: open group, staging buffers, the one chain in flight, segments in use.
+// The writing side of a log: open group, staging buffers, the one chain in flight and the writes ahead of it, segments in use.
 //
 // Private to wal/; the front door is wal.h. Records are copied into the open group, in the buffer of the open batch. A batch is
 // a run of groups that lie one after the other in one segment: it goes out as one write, linked to a sync if a group of it asks
-// for one. Invariants, beside those of wal.h:
-//   Writer-I1 Batches are sent in the order of their positions, each after the chain before it has ended: what a sync of the
-//   file
-//             covers is everything that was sent to it.
-//   Writer-I2 Before the first chain of a segment is sent, everything sent to segments before it was covered by a sync. So a
-//   sync of
+// for one. While that chain is in flight, a batch that has gathered enough goes ahead as a write alone; the next chain goes out
+// once such writes are whole, and its sync covers them. Invariants, beside those of wal.h:
+//   Writer-I1 Batches are sent in the order of their positions. A chain is submitted only when all batches before it were
+//             reaped whole: so its sync covers the log up to its own write's end, and nothing that went ahead beside it.
+//   Writer-I2 Before anything of a segment is sent, everything sent to segments before it was covered by a sync. So a sync of
 //             the newest segment in use makes the whole log durable.
 //   Writer-I3 A segment is offered for recycling only when a durable group says that nothing below its end is needed: whoever
 //   misses
 //             the file finds there why. The last block of a segment is kept for such a group, for the case that no next segment
 //             can be had before.
-//   Writer-I4 No allocation per group in steady state: three buffers in one block of memory, on large pages where the system
+//   Writer-I4 No allocation per group in steady state: four buffers in one block of memory, on large pages where the system
 //   has
 //             them. A record that alone is larger than a batch gets a buffer of its own, kept while it is not over twice as
 //             large.
@@ -37,25 +36,34 @@ namespace penstock::wal {
 
 /// Groups that go out in one write.
 struct Batch {
-  std::span<std::byte> home;      ///< Of the staging memory: as large as a batch of many records gets.
-  reactor::AlignedBuffer larger;  ///< In its place for a record that does not fit there.
+  reactor::Completion* completion = nullptr;  ///< Of its write.
+  std::span<std::byte> home;                  ///< Of the staging memory: as large as a batch of many records gets.
+  reactor::AlignedBuffer larger;              ///< In its place for a record that does not fit there.
   Segment* segment = nullptr;
   std::uint64_t position = 0;    ///< Of its first group.
   std::uint64_t bytes = 0;       ///< Of finished groups.
-  std::uint64_t sent_bytes = 0;  ///< Of those, what completed chains have written.
+  std::uint64_t sent_bytes = 0;  ///< Of those, what completed writes have written.
   std::uint64_t stated_released = 0;
   std::uint64_t opened_ns = 0;  ///< Its first record.
-  std::uint64_t sent_ns = 0;    ///< 0: not yet.
+  std::uint64_t sent_ns = 0;
+  std::uint64_t ended_ns = 0;  ///< Its last write.
   GroupNumber last_group = 0;
+  std::uint32_t retries = 0;  ///< Writes in a row that moved nothing.
+  bool needs_blocking = false;
   bool needs_sync = false;
+  bool is_in_flight = false;
   bool is_free = true;
 
+  bool is_whole() const noexcept { return sent_bytes == bytes; }
   std::uint64_t end() const noexcept { return position + bytes; }
   std::byte* data() const noexcept { return larger ? larger.data() : home.data(); }
   std::uint64_t capacity_bytes() const noexcept { return larger ? larger.bytes() : home.size(); }
   /// Makes room; the first `used_bytes` stay. False: no memory.
   bool reserve(std::uint64_t wanted_bytes, std::uint64_t used_bytes) noexcept;
 };
+
+/// Writes under way beside the chain.
+inline constexpr std::size_t kWritesAheadMax = 2;
 
 class Log::Impl final : public reactor::LoopHook, public SegmentPool::Owner {
  public:
@@ -97,11 +105,19 @@ class Log::Impl final : public reactor::LoopHook, public SegmentPool::Owner {
     Place place = Place::kOpenGroup;
     std::uint64_t batch_bytes = 0;  ///< What the batch needs with it.
   };
-  class ChainCompletion final : public reactor::Completion {
+  class WriteCompletion final : public reactor::Completion {
    public:
-    void on_complete(std::int32_t entry_result) override { log->on_entry_complete(*this, entry_result); }
+    void on_complete(std::int32_t result) override { log->on_write_complete(*batch, result); }
     Impl* log = nullptr;
-    std::int32_t result = 0;
+    Batch* batch = nullptr;
+  };
+  class SyncCompletion final : public reactor::Completion {
+   public:
+    explicit SyncCompletion(Impl& log) noexcept : log_(log) {}
+    void on_complete(std::int32_t result) override { log_.on_sync_complete(result); }
+
+   private:
+    Impl& log_;
   };
   class MarkerTimer final : public reactor::Timer {
    public:
@@ -141,12 +157,21 @@ class Log::Impl final : public reactor::LoopHook, public SegmentPool::Owner {
   void deliver_notices();
   void send_next();
   bool append_marker();
-  void send_batch(Batch& batch);
+  void stamp(Batch& batch);
+  void send_chain(Batch& batch);
   void send_sync();
+  void send_ahead();
+  void resend_ahead();
+  void submit_ahead(Batch& batch);
   bool may_write_durably(const Batch& batch) const noexcept;
-  void submit_chain(bool has_write, bool has_sync);
-  void on_entry_complete(ChainCompletion& completion, std::int32_t result);
+  void submit_chain(Segment& segment, bool has_sync);
+  reactor::Entry write_entry(Batch& batch) noexcept;
+  void on_write_complete(Batch& batch, std::int32_t result);
+  void on_sync_complete(std::int32_t result);
   void on_chain_end();
+  void on_ahead_end(Batch& batch, std::int32_t result);
+  bool note_write(Batch& batch, const ChainVerdict& verdict);
+  void advance_written();
   void on_batch_written(Batch& batch);
   void on_synced();
   void retire_batch(Batch& batch);
@@ -157,6 +182,8 @@ class Log::Impl final : public reactor::LoopHook, public SegmentPool::Owner {
   void release_segments();
   void raise_pressure();
   bool is_failed() const noexcept { return !failure_.is_ok(); }
+  bool is_in_flight() const noexcept { return chain_pending_ + ahead_pending_ > 0; }
+  std::uint64_t gathered_bytes() const noexcept;
   bool is_statement_due() const noexcept { return stated_released_ < released_; }
 
   reactor::Reactor& reactor_;
@@ -186,8 +213,12 @@ class Log::Impl final : public reactor::LoopHook, public SegmentPool::Owner {
   Task<Status> settle_sync_mode();
 
   reactor::AlignedBuffer staging_;  // Of all batches.
-  std::array<Batch, 3> batches_;
-  std::vector<Batch*> queue_;  // Closed, in order, at most three; its front may be in flight.
+  static constexpr std::size_t kBatchCount = 2 + kWritesAheadMax;
+  std::array<Batch, kBatchCount> batches_;
+  std::array<WriteCompletion, kBatchCount> write_completions_;
+  std::vector<Batch*> queue_;  // Closed and not sent, in order.
+  std::vector<Batch*>
+      sent_;  // In order, up to the first that is not whole; if there is a chain with a write, its is the first.
   Batch* open_batch_ = nullptr;
   GroupWriter group_;
   bool group_is_marker_ = false;
@@ -199,15 +230,25 @@ class Log::Impl final : public reactor::LoopHook, public SegmentPool::Owner {
   bool last_is_marker_ = true;  // Nothing to state yet.
 
   // The chain in flight.
-  ChainCompletion write_completion_;
-  ChainCompletion sync_completion_;
+  SyncCompletion sync_completion_{*this};
   ChainResults chain_;
   Batch* chain_batch_ = nullptr;
   std::uint32_t chain_pending_ = 0;
-  std::uint32_t retries_ = 0;
-  bool retry_blocking_ = false;
-  bool write_is_durable_ = false;     // The one in flight.
-  std::uint64_t write_ended_ns_ = 0;  // Of a write with a sync behind it.
+  std::uint32_t ahead_pending_ = 0;  // Writes ahead of it, or left of it.
+  std::uint32_t sync_retries_ = 0;
+  bool sync_needs_blocking_ = false;
+  bool write_is_durable_ = false;  // The one in flight.
+  Segment* chain_segment_ = nullptr;
+  // What is durable once the sync in flight has ended.
+  std::uint64_t covered_offset_ = 0;
+  GroupNumber covered_group_ = 0;
+  std::uint64_t covered_released_ = 0;
+  /// Written, and waiting for a sync: for the times alone, as many as fit.
+  struct Uncovered {
+    std::uint64_t end = 0;
+    std::uint64_t written_ns = 0;
+  };
+  std::vector<Uncovered> uncovered_;
 
   // Progress.
   Segment* unsynced_ = nullptr;  // Has written bytes that no sync has covered.

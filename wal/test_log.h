@@ -32,6 +32,7 @@ inline LogOptions test_options() {
   options.shard_count = 4;
   options.segment_bytes = 64_KiB;
   options.group_bytes_max = 16_KiB;
+  options.ahead_bytes_min = 8_KiB;
   options.budget_bytes = 256_KiB;
   return options;
 }
