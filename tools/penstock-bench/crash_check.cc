@@ -8,6 +8,7 @@
 #include <random>
 
 #include "tools/penstock-bench/child_process.h"
+#include "tools/penstock-bench/directory.h"
 #include "tools/penstock-bench/job_error.h"
 #include "tools/penstock-bench/machine.h"
 
@@ -137,6 +138,9 @@ void run_crash_check(Session& session, const Job& job, Eta eta, JobResult& resul
   }
   Job reopened = job;
   reopened.fresh = reopened.preload = false;
+  if (job.engine == Engine::kPenstock) {
+    wait_until_unlocked(job.directory);
+  }
   const std::uint64_t start_ns = now_ns();
   session.open(reopened);
   result.verify->open_ns = now_ns() - start_ns;

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <string_view>
@@ -162,6 +164,22 @@ unsigned long long directory_bytes(const std::string& directory) {
 unsigned long long disk_use_bytes(const std::string& directory) {
   constexpr long kBlockBytes = 512;  // Of st_blocks, whatever the file system's are.
   return sum_of_files(directory, [](const struct stat& info) { return info.st_blocks * kBlockBytes; });
+}
+
+void wait_until_unlocked(const std::string& directory) {
+  const int file = ::open((directory + "/LOCK").c_str(), O_RDWR | O_CLOEXEC);
+  if (file < 0) {
+    throw JobError(fmt::format("{}/LOCK: {}", directory, std::strerror(errno)));
+  }
+  constexpr timespec kPoll{.tv_sec = 0, .tv_nsec = 1'000'000};
+  struct flock lock{};
+  do {
+    ::nanosleep(&kPoll, nullptr);
+    lock = {};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+  } while (::fcntl(file, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK);
+  ::close(file);
 }
 
 }  // namespace penstock::bench

@@ -1,6 +1,5 @@
 #include "tools/penstock-bench/recovery.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -124,23 +123,6 @@ void wait_until_filled(Child& child, SharedPage& page) {
   if (page.error[0] != '\0') {
     throw JobError(page.error);
   }
-}
-
-// The kernel ends a killed process's rings some ten milliseconds after the process, and they hold LOCK: no work of an opening.
-void wait_until_unlocked(const std::string& directory) {
-  const int file = ::open((directory + "/LOCK").c_str(), O_RDWR | O_CLOEXEC);
-  if (file < 0) {
-    throw JobError(fmt::format("{}/LOCK: {}", directory, std::strerror(errno)));
-  }
-  constexpr timespec kPoll{.tv_sec = 0, .tv_nsec = 1'000'000};
-  struct flock lock{};
-  do {
-    ::nanosleep(&kPoll, nullptr);
-    lock = {};
-    lock.l_type = F_WRLCK;
-    lock.l_whence = SEEK_SET;
-  } while (::fcntl(file, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK);
-  ::close(file);
 }
 
 }  // namespace
