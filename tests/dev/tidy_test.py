@@ -197,7 +197,7 @@ class ClangTidyCache(unittest.TestCase):
 
 
 class ClangTidyBatches(unittest.TestCase):
-    COMMAND = "/usr/bin/ccache c++ -I. {flags} -o d/{path}.o -c /root/{path}"
+    COMMAND = "ccache c++ -I. {flags} -o d/{path}.o -c /source/{path}"
 
     def commands(self, flags):
         return {path: self.COMMAND.format(flags=flag, path=path) for path, flag in flags.items()}
