@@ -91,7 +91,7 @@ class DatabaseCore final : private MemoryUser {
   Task<Outcome<bool>> replay(OldLogs& old);
   Task<Outcome<bool>> hold_lock();
   Task<> serve();
-  void remove_old_logs();
+  Task<> remove_old_logs();
   void on_shard_caught_up();
   Task<Status> flush_unlogged();
   Task<Status> close_parts();

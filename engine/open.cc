@@ -23,6 +23,8 @@ using engine::ReactorPart;
 /// How long open() waits for another process that holds the lock, or whose last writes are still on their way.
 constexpr std::uint64_t kLockWaitNs = 2'000'000'000;
 constexpr std::uint64_t kLockRetryNs = 1'000'000;  // A killed process's last writes take some milliseconds to end.
+/// Between two files of old logs.
+constexpr std::uint64_t kRemovalPauseNs = 20'000'000;
 /// With logs of more old epochs than this an open flushes before it serves.
 constexpr std::size_t kOldEpochsMax = 4;
 
@@ -187,8 +189,10 @@ Outcome<bool> DatabaseCore::check_options(const DatabaseOptions& options) const 
   if (options.space_use_percent < 50 || options.space_use_percent > 90) {
     return refuse_option("space_use_percent: " + show(options.space_use_percent) + " is not between 50 and 90");
   }
-  if (options.flush_write_bytes < 64_KiB || options.flush_write_bytes > 64_MiB) {
-    return refuse_option("flush_write_bytes: " + show(options.flush_write_bytes) + " is not between 64 KiB and 64 MiB");
+  const bool is_fixed = options.flush_write_bytes != 0;
+  if (is_fixed && (options.flush_write_bytes < 64_KiB || options.flush_write_bytes > 64_MiB)) {
+    return refuse_option("flush_write_bytes: " + show(options.flush_write_bytes) +
+                         " is neither 0 nor between 64 KiB and 64 MiB");
   }
   if (options.flush_bytes_per_second != 0 && options.flush_bytes_per_second < 1_MiB) {
     return refuse_option("flush_bytes_per_second: " + show(options.flush_bytes_per_second) + " is neither 0 nor 1 MiB or more");
@@ -548,7 +552,7 @@ void DatabaseCore::on_shard_caught_up() {
   }
   struct Remove {
     static Task<Status> run(DatabaseCore* core) {
-      core->remove_old_logs();
+      co_await core->remove_old_logs();
       core->leave_home_call();
       co_return Status::ok();
     }
@@ -558,11 +562,20 @@ void DatabaseCore::on_shard_caught_up() {
 }
 
 /// No superblock needs a log of an earlier epoch. EPOCH may go on naming them: the next opening sees that nobody needs them.
-void DatabaseCore::remove_old_logs() {
-  for (const wal::LogName& name : old_logs_) {
-    wal::remove_log(runtime_->system(), engine::log_directory(settings_), name).ignore("the next opening removes what is left");
+/// One file after the other, while commits go on.
+Task<> DatabaseCore::remove_old_logs() {
+  const std::vector<wal::LogName> names = std::exchange(old_logs_, {});
+  const std::string directory = engine::log_directory(settings_);
+  for (const wal::LogName& name : names) {
+    bool has_more = true;
+    while (has_more) {
+      const Result<bool> left = wal::shorten_log(runtime_->system(), directory, name);
+      has_more = left.has_value() && *left;  // The next opening removes what could not be removed.
+      if (has_more && is_open()) {
+        co_await home().sleep(kRemovalPauseNs);
+      }
+    }
   }
-  old_logs_.clear();
 }
 
 }  // namespace penstock::detail

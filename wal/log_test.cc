@@ -201,6 +201,22 @@ TEST_F(LogTest, SegmentsAreRecycledOnceEveryShardIsPastThem) {
   EXPECT_TRUE(std::ranges::equal(collector.records, std::span(written).last(collector.records.size())));
 }
 
+// The smallest of a flush that freed the log of minutes: removing it all in one go held up the reactor for a tenth of a second.
+TEST_F(LogTest, WhatIsTooMuchIsRemovedOneSegmentAfterTheOther) {
+  boot();
+  open_and_start();
+  for (std::uint32_t index = 0; disk_.list_files().size() < 16; ++index) ASSERT_TRUE(append(0, 3000).is_ok());
+  ASSERT_TRUE(settle().is_ok());
+  release_all(user_->log().seal());
+  ASSERT_TRUE(commit(0, 100).is_ok());  // Says so.
+  const std::size_t before = disk_.list_files().size();
+  world_->run_for(15'000'000);
+  EXPECT_GE(disk_.list_files().size() + 2, before);
+  world_->run_for(1'000'000'000);
+  EXPECT_LE(disk_.list_files().size(), 8U);
+  EXPECT_TRUE(close().is_ok());
+}
+
 TEST_F(LogTest, ASegmentThatOneShardStillNeedsIsKept) {
   boot();
   open_and_start();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <limits>
+#include <utility>
 #include <vector>
 
 namespace penstock::wal {
@@ -80,29 +81,37 @@ Outcome<std::vector<SegmentFile>> list_segments(reactor::System& system, const s
   return segments;
 }
 
-Status remove_log(reactor::System& system, const std::string& directory, LogName log) {
+Result<bool> shorten_log(reactor::System& system, const std::string& directory, LogName log) {
   const Result<std::vector<std::string>> names = system.list_directory(directory);
-  if (!names) return names.error();
-  std::optional<ParsedName> lowest;
-  std::vector<std::string> others;
+  if (!names) return std::unexpected(names.error());
+  std::optional<ParsedName> last;
+  std::string last_name;
+  std::size_t count = 0;
   for (const std::string& name : *names) {
     const std::optional<ParsedName> parsed = parse_segment_name(name);
     if (!parsed || parsed->log.epoch != log.epoch || parsed->log.reactor != log.reactor) continue;
-    if (parsed->is_unfinished || (lowest && lowest->index < parsed->index)) {
-      others.push_back(name);
-      continue;
-    }
-    if (lowest) others.push_back(segment_name(log, lowest->index));
-    lowest = parsed;
+    ++count;
+    const auto rank = [](const ParsedName& file) { return std::pair(file.is_unfinished, file.index); };
+    if (last && rank(*parsed) < rank(*last)) continue;
+    last = parsed;
+    last_name = name;
   }
-  if (!lowest && others.empty()) return Status::ok();
-  for (const std::string& name : others) PENSTOCK_TRY(system.remove_file(directory + "/" + name));
+  if (!last) return false;
+  const bool is_only_one = count == 1;
   // The lowest one last: whoever finds what a power cut left of this reads a log that ends early, not one without a beginning.
-  if (lowest) {
-    if (!others.empty()) PENSTOCK_TRY(system.sync_directory(directory));
-    PENSTOCK_TRY(system.remove_file(segment_path(directory, log, lowest->index)));
+  Status status = is_only_one ? system.sync_directory(directory) : Status::ok();
+  if (status.is_ok()) status = system.remove_file(directory + "/" + last_name);
+  if (status.is_ok() && is_only_one) status = system.sync_directory(directory);
+  if (!status.is_ok()) return std::unexpected(status);
+  return !is_only_one;
+}
+
+Status remove_log(reactor::System& system, const std::string& directory, LogName log) {
+  while (true) {
+    const Result<bool> has_more = shorten_log(system, directory, log);
+    if (!has_more.has_value()) return has_more.error();
+    if (!*has_more) return Status::ok();
   }
-  return system.sync_directory(directory);
 }
 
 }  // namespace penstock::wal

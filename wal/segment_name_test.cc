@@ -65,6 +65,21 @@ TEST_F(SegmentFolder, RemovingALogTakesItsFilesAlone) {
   EXPECT_TRUE(remove_log(world_.system(), "/log", {.epoch = 2, .reactor = 0}).is_ok());
 }
 
+TEST_F(SegmentFolder, RemovingALogInStepsTakesItsLastFileFirst) {
+  for (const char* name : {"2-0-9", "2-0-10", "2-0-11.new"}) make(name);
+  const LogName log{.epoch = 2, .reactor = 0};
+  std::vector<std::size_t> left;
+  bool has_more = true;
+  while (has_more) {
+    const Result<bool> removed = shorten_log(world_.system(), "/log", log);
+    ASSERT_TRUE(removed.has_value());
+    has_more = *removed;
+    left.push_back(disk_.list_files().size());
+    EXPECT_EQ(disk_.exists("/log/2-0-9"), has_more);
+  }
+  EXPECT_EQ(left, (std::vector<std::size_t>{2, 1, 0}));
+}
+
 // A log that lost its beginning would be taken for damaged.
 TEST(RemoveLog, APowerCutNeverLeavesALaterSegmentWithoutTheFirst) {
   for (std::uint64_t cut = 1;; ++cut) {

@@ -14,6 +14,8 @@ namespace {
 constexpr std::uint64_t kFillBytes = 256_KiB;
 constexpr std::uint32_t kFillDepth = 2;
 constexpr std::size_t kFreedCountMax = 4;
+/// Between two segments that are removed because there are too many.
+constexpr std::uint64_t kRemovalPauseNs = 20'000'000;
 constexpr std::uint64_t kRetryDelayNs = 100'000'000;
 /// Attempts in a row that fail for another reason than space.
 constexpr std::uint32_t kAttemptsMax = 3;
@@ -112,16 +114,20 @@ void SegmentPool::start_preparing() {
 
 Task<> SegmentPool::prepare() {
   std::uint32_t attempts = 0;
-  while (must_prepare()) {
-    const Status status = co_await prepare_one();
-    no_space_ = status.is(Code::kNoSpace);
-    if (!status.is_ok() && !no_space_ && ++attempts == kAttemptsMax) failure_ = status;
-    if (no_space_) retry_at_ns_ = reactor_.now_ns() + kRetryDelayNs;
-    if (no_space_ && freed_.empty()) break;  // With a freed one that came meanwhile it can still work.
+  bool goes_on = true;
+  while (goes_on) {
+    while (must_prepare()) {
+      const Status status = co_await prepare_one();
+      no_space_ = status.is(Code::kNoSpace);
+      if (!status.is_ok() && !no_space_ && ++attempts == kAttemptsMax) failure_ = status;
+      if (no_space_) retry_at_ns_ = reactor_.now_ns() + kRetryDelayNs;
+      if (no_space_ && freed_.empty()) break;  // With a freed one that came meanwhile it can still work.
+    }
+    if (!stopping_) owner_.on_pool_change();
+    goes_on = !stopping_ && freed_.size() > kFreedCountMax;
+    if (goes_on) co_await remove_one();
   }
-  if (!stopping_) remove_surplus();
   running_ = false;
-  if (!stopping_) owner_.on_pool_change();
 }
 
 Task<Status> SegmentPool::prepare_one() {
@@ -218,12 +224,12 @@ Task<Status> SegmentPool::name_segment(Segment& segment, const std::string& path
   co_return system.sync_directory(options_.directory);
 }
 
-void SegmentPool::remove_surplus() {
-  while (freed_.size() > kFreedCountMax) {
-    const Status status = reactor_.system().remove_file(freed_.front()->path);
-    status.ignore("a segment too many harms nobody; it goes with its log");
-    freed_.pop_front();
-  }
+/// Of too many, with a pause: a flush may free dozens at once, and each takes milliseconds of this thread to be removed.
+Task<> SegmentPool::remove_one() {
+  const Status status = reactor_.system().remove_file(freed_.front()->path);
+  status.ignore("a segment too many harms nobody; it goes with its log");
+  freed_.pop_front();
+  co_await reactor_.sleep(kRemovalPauseNs);
 }
 
 }  // namespace penstock::wal

@@ -89,7 +89,7 @@ class SegmentPool final {
   Task<> fill_part(FillJob* job);
   Task<Status> name_segment(Segment& segment, const std::string& path);
   Status remove_leftovers();
-  void remove_surplus();
+  Task<> remove_one();
   void allow_fill(std::uint64_t end_bytes) noexcept;
   bool must_prepare() const noexcept { return ready_ == nullptr && !stopping_ && failure_.is_ok(); }
 
