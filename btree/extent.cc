@@ -125,7 +125,7 @@ Task<Status> PageStore::Impl::append_extent(Address address, std::span<const std
       const std::span<const std::byte> piece = part.subspan(offset, std::min(kPieceBytes, part.size() - offset));
       if (!writer_.append(ZoneMap::Stream::kExtents, address, piece)) co_return Status::from_errno(ENOMEM);
       address.block += base::div_ceil<std::uint32_t>(static_cast<std::uint32_t>(piece.size()), kPageBlockBytes);
-      if (writer_.in_flight_bytes() > options_.budgets.write_bytes_in_flight_max) PENSTOCK_CO_TRY(co_await throttle());
+      if (writer_.in_flight_bytes() > write_bytes_max()) PENSTOCK_CO_TRY(co_await throttle());
     }
   }
   co_return Status::ok();

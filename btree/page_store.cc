@@ -126,6 +126,7 @@ Task<Result<std::vector<PageStore::Candidate>>> PageStore::list_zone(Address zon
 void PageStore::set_evacuated(std::vector<Address> zones) { impl_->map().set_evacuated(zones); }
 bool PageStore::is_evacuated(Address address) const noexcept { return impl_->map().is_evacuated(address); }
 Task<Status> PageStore::return_free_zones() { return impl_->return_free_zones(); }
+bool PageStore::has_shorter_files() const noexcept { return impl_->has_shorter_files(); }
 
 SpaceStats PageStore::space() const noexcept { return impl_->space(); }
 const StoreCounters& PageStore::counters() const noexcept { return impl_->counters(); }

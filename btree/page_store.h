@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "btree/pointer.h"
+#include "btree/write_budget.h"
 #include "btree/write_pace.h"
 #include "penstock/status.h"
 #include "penstock/task.h"
@@ -58,13 +59,13 @@ struct StoreIdentity {
 /// What may change while a store is open.
 struct StoreBudgets {
   std::uint64_t cache_bytes = 64_MiB;
-  std::uint64_t write_bytes_in_flight_max = 256_KiB;  ///< The flush's.
   std::uint32_t space_use_target_percent = 75;
 };
 
 struct PageStoreOptions {
-  WritePace* pace = nullptr;  ///< Shared by the reactor's stores, and outlives them. Null: none.
-  std::string directory;      ///< shard-<s>
+  WritePace* pace = nullptr;      ///< Shared by the reactor's stores, and outlives them. Null: none.
+  WriteBudget* budget = nullptr;  ///< As that. Null: 256 KiB.
+  std::string directory;          ///< shard-<s>
   StoreIdentity identity;
   ShardId shard = 0;
   StoreBudgets budgets;
@@ -246,9 +247,11 @@ class PageStore {
   /// is there.
   void set_evacuated(std::vector<Address> zones);
   bool is_evacuated(Address address) const noexcept;
-  /// After a publication: gives whole free zones beyond what the next passes need back to the file system (punched or
-  /// truncated).
+  /// After a publication: gives whole free zones beyond what the next passes need back to the file system. Those at a file's
+  /// end leave it, if there are many: once both superblocks say so, the file is cut.
   Task<Status> return_free_zones();
+  /// A file was made shorter, and a superblock does not say so yet: as many publications are missing.
+  bool has_shorter_files() const noexcept;
 
   SpaceStats space() const noexcept;
   const StoreCounters& counters() const noexcept;

@@ -1,5 +1,5 @@
 // What a PageStore is made of. Shared by the files that implement it: page_store.cc (front), store_open.cc, store_pass.cc,
-// store_read.cc, descent.cc, extent.cc, early_extents.cc.
+// store_space.cc, store_read.cc, descent.cc, extent.cc, early_extents.cc.
 //
 // Invariants, beside those of page_store.h:
 //   Impl-I1 The table copy written for a file is one that neither slot names.
@@ -7,6 +7,7 @@
 //   overwritten with
 //           current's contents before the first pass writes or publishes anything: it cannot come back to life over pages that
 //           were written since.
+//   Impl-I3 A file is never shorter than either slot says.
 // Thread: the shard's reactor.
 #pragma once
 
@@ -66,16 +67,20 @@ class PageStore::Impl {
 
   // --- store_pass.cc ---
   std::uint64_t begin_pass();
-  Task<Status> reserve(std::uint64_t blocks, bool for_reserve);
   Result<ChildPointer> put_page(std::span<std::byte> page, std::uint64_t entries, std::uint8_t flags,
                                 const ChildPointer& successor_of);
   void free_page(const ChildPointer& pointer);
   Task<Status> throttle();
   Task<> keep_pace();
+  std::uint64_t write_bytes_max() const noexcept { return options_.budget != nullptr ? options_.budget->bytes() : 256_KiB; }
   Task<Status> publish(AppliedPosition applied, ChildPointer roots);
   Task<> abandon();
   Status failure() const noexcept { return poisoned_ ? Status(Code::kPoisoned).with_shard(options_.shard) : Status::ok(); }
+
+  // --- store_space.cc ---
+  Task<Status> reserve(std::uint64_t blocks, bool for_reserve);
   Task<Status> return_free_zones();
+  bool has_shorter_files() const noexcept;
 
   // --- small ones ---
   const Superblock& current() const noexcept { return current_.superblock; }
@@ -130,6 +135,9 @@ class PageStore::Impl {
   Task<Status> grow_file(std::uint16_t number, std::uint32_t zones);
   Task<Status> add_file(std::uint32_t zones);
   Status resize(std::uint16_t number, std::uint32_t zones);
+  std::uint32_t zones_named(std::uint16_t number) const noexcept;
+  Task<Status> punch_free_zones(std::size_t kept);
+  Status shorten_files(std::size_t kept);
   std::uint32_t file_zones_max() const noexcept;
   void collect_failures();
   Status pass_status();

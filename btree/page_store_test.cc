@@ -406,6 +406,60 @@ TEST(PageStore, ReturnedSpaceLeavesTheDiskAndIsTakenAgain) {
   EXPECT_FALSE(harness.disk().exists("/shard-5/pages-2"));  // Holes first, before another file.
 }
 
+std::uint64_t length_of(const StoreHarness& harness, std::uint16_t number) {
+  return harness.disk().read_all("/shard-5/pages-" + std::to_string(number))->size();
+}
+
+TEST(PageStore, AnEmptyEndLeavesItsFileOnceBothSuperblocksSaySo) {
+  StoreHarness harness(1);
+  harness.create();
+  harness.open();
+  const auto return_zones = [&harness] {
+    ASSERT_TRUE(harness.world().run(0, &PageStore::return_free_zones, &harness.store()).is_ok());
+  };
+  const auto confirm = [&harness] { ASSERT_TRUE(harness.script_pass(harness.history().size()).is_ok()); };
+  ASSERT_TRUE(harness.script_pass(0).is_ok());
+  ASSERT_EQ(harness.world().run(0, &StoreHarness::extent_round_trip, &harness, std::size_t{30'000'000}), "");
+  const std::uint64_t full = length_of(harness, 1);
+  ASSERT_GT(full, 30'000'000U);
+  confirm();  // The older superblock does not reach it any more.
+  return_zones();
+  EXPECT_TRUE(harness.store().has_shorter_files());
+  EXPECT_EQ(length_of(harness, 1), full);
+  confirm();
+  return_zones();
+  EXPECT_EQ(length_of(harness, 1), full);  // The older superblock may still be the one to open.
+  for (int round = 0; round < 10 && harness.store().has_shorter_files(); ++round) {
+    confirm();
+    return_zones();
+  }
+  EXPECT_FALSE(harness.store().has_shorter_files());
+  EXPECT_LT(length_of(harness, 1), full - 15_MiB);
+  harness.reopen();
+  EXPECT_EQ(harness.verify(), "");
+  ASSERT_EQ(harness.world().run(0, &StoreHarness::extent_round_trip, &harness, std::size_t{30'000'000}), "");  // Longer again.
+  EXPECT_EQ(harness.verify(), "");
+}
+
+TEST(PageStore, AFileThatWasMadeShorterIsUsedAgainBeforeItIsCut) {
+  StoreHarness harness(1);
+  harness.create();
+  harness.open();
+  ASSERT_TRUE(harness.script_pass(0).is_ok());
+  ASSERT_EQ(harness.world().run(0, &StoreHarness::extent_round_trip, &harness, std::size_t{30'000'000}), "");
+  ASSERT_TRUE(harness.script_pass(1).is_ok());
+  const std::uint64_t full = length_of(harness, 1);
+  ASSERT_TRUE(harness.world().run(0, &PageStore::return_free_zones, &harness.store()).is_ok());
+  ASSERT_TRUE(harness.store().has_shorter_files());
+  const std::uint64_t used = harness.disk().used_bytes();
+  ASSERT_EQ(harness.world().run(0, &StoreHarness::extent_round_trip, &harness, std::size_t{20'000'000}), "");
+  EXPECT_GT(harness.disk().used_bytes(), used + 4_MiB);  // Its holes were filled before they were written.
+  EXPECT_LE(length_of(harness, 1), full);
+  EXPECT_EQ(harness.verify(), "");
+  harness.reopen();
+  EXPECT_EQ(harness.verify(), "");
+}
+
 // --- extents ---
 
 TEST(PageStore, ExtentsOfAllSizesAreReadBackAndFreed) {

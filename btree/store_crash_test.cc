@@ -79,6 +79,50 @@ TEST(StoreCrash, APowerCutAtEveryEventLeavesAWholeGeneration) {
   }
 }
 
+/// A file gets longer, is emptied, made shorter, used again and cut. Returns the last sequence that was published.
+std::uint64_t shorten_and_grow(StoreHarness& harness, std::uint64_t acknowledged) {
+  constexpr std::size_t kExtentBytes = 11'000'000;
+  for (std::uint64_t step = 0; step < 12; ++step) {
+    if (step % 6 == 1) {
+      if (harness.world().run(0, &StoreHarness::extent_round_trip, &harness, kExtentBytes) != "") return acknowledged;
+    } else {
+      if (!harness.script_pass(step).is_ok()) return acknowledged;
+      acknowledged = harness.store().current().applied.sequence;
+    }
+    harness.world().run(0, &PageStore::return_free_zones, &harness.store()).ignore("the disk may be off");
+  }
+  return acknowledged;
+}
+
+TEST(StoreCrash, APowerCutAtEveryEventOfShorteningLeavesAWholeGeneration) {
+  const auto set_up_short = [](StoreHarness& harness) {
+    harness.options().growth_bytes_min = 1_MiB;
+    harness.script() = {.slots = 20, .rewrites = 6, .extent_one_in = 0, .has_strays = true};
+    harness.create();
+    harness.open();
+  };
+  std::uint64_t first = 0;
+  std::uint64_t last = 0;
+  {
+    StoreHarness harness(1);
+    set_up_short(harness);
+    first = harness.disk().faults().events();
+    EXPECT_EQ(shorten_and_grow(harness, 0), 12U);
+    EXPECT_GT(harness.disk().faults().events_of(reactor::SimEvent::kResize), 2U);
+    last = harness.disk().faults().events();
+  }
+  for (std::uint64_t event = first + 1; event <= last; event += 1 + (event % 7)) {
+    SCOPED_TRACE("event " + std::to_string(event));
+    StoreHarness harness(1);
+    set_up_short(harness);
+    harness.disk().cut_at(event);
+    const std::uint64_t acknowledged = shorten_and_grow(harness, 0);
+    harness.cut(SimCut::draw(event));
+    expect_recovery(harness, acknowledged, 20);
+    if (testing::Test::HasFatalFailure()) return;
+  }
+}
+
 /// Two cuts in a row: what the first left behind must not come back after the second.
 TEST(StoreCrash, ASecondCutAfterRecoveryLeavesAWholeGeneration) {
   for (std::uint64_t seed = 0; seed < 60; ++seed) {

@@ -1,4 +1,4 @@
-// A pass: space for it, its pages, and the superblock that makes it count.
+// A pass: its pages, and the superblock that makes it count. Space for it: store_space.cc.
 
 #include <algorithm>
 #include <cerrno>
@@ -16,10 +16,6 @@
 namespace penstock::btree {
 namespace {
 
-constexpr std::uint64_t kGrowthBytesMax = 256_MiB;
-constexpr std::size_t kGrowthDivisor = 4;
-/// Free zones that stay with the store when the rest is given back.
-constexpr std::size_t kKeptFreeZonesMin = 8;
 /// What a pass may place between two calls of throttle(): 2 MiB.
 constexpr std::uint64_t kBlocksBetweenThrottles = 512;
 /// Shorter waits for the pace are not worth a timer.
@@ -34,159 +30,6 @@ std::uint64_t PageStore::Impl::begin_pass() {
   pass_error_ = Status::ok();
   map_.begin_pass(pass_);
   return pass_;
-}
-
-// --- space ---
-
-std::uint32_t PageStore::Impl::file_zones_max() const noexcept {
-  const std::uint64_t zones = options_.file_bytes_max / kZoneBytes;
-  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(zones, 2, kZonesPerFileMax));
-}
-
-Task<Status> PageStore::Impl::reserve(std::uint64_t blocks, bool for_reserve) {
-  PENSTOCK_ASSERT_NE(pass_, 0U);
-  PENSTOCK_CO_TRY(pass_status());
-  PENSTOCK_CO_TRY(co_await confirm_if_needed());
-  map_.refresh_free();
-  if (for_reserve) map_.use_reserve();
-  const std::size_t wanted = map_.zones_for(blocks) + (for_reserve ? 0 : map_.reserve_zones());
-  if (map_.free_zones() >= wanted) co_return Status::ok();
-  co_return co_await grow(wanted - map_.free_zones(), 1);
-}
-
-/// At least `zones` more free zones, `consecutive` of them in a row, or no_space. Holes first: their file has the length
-/// already.
-Task<Status> PageStore::Impl::grow(std::size_t zones, std::size_t consecutive) {
-  co_await lock_growth();
-  const Status status = co_await grow_locked(zones, consecutive);
-  unlock_growth();
-  co_return status;
-}
-
-Task<> PageStore::Impl::lock_growth() {
-  while (growth_locked_) co_await growth_unlocked_.wait();
-  growth_locked_ = true;
-}
-
-void PageStore::Impl::unlock_growth() {
-  growth_locked_ = false;
-  growth_unlocked_.notify_all();
-}
-
-Task<Status> PageStore::Impl::grow_locked(std::size_t zones, std::size_t consecutive) {
-  if (consecutive <= 1) {
-    const std::size_t wanted = map_.free_zones() + zones;
-    PENSTOCK_CO_TRY(co_await fill_holes(zones));
-    if (map_.free_zones() >= wanted) co_return Status::ok();
-    zones = wanted - map_.free_zones();
-  }
-  const std::uint64_t quarter = map_.total_zones() / kGrowthDivisor;
-  std::uint64_t growth = std::min(std::max(quarter, options_.growth_bytes_min / kZoneBytes), kGrowthBytesMax / kZoneBytes);
-  growth = std::max<std::uint64_t>(growth, zones);
-  for (std::size_t added = 0; added < zones;) {
-    // The first file with room for what has to be in one piece, else a new one.
-    std::uint16_t number = 1;
-    while (number <= files_.size() && file_zones_max() - map_.zone_count(number) < consecutive) ++number;
-    const bool is_new = number > files_.size();
-    if (is_new && files_.size() >= kSuperFilesMax) co_return Status(Code::kNoSpace).with_shard(options_.shard);
-    const std::uint32_t before = is_new ? 1 : map_.zone_count(number);
-    const std::uint64_t room = file_zones_max() - before;
-    const auto grow_to = [&](std::uint64_t by) { return before + static_cast<std::uint32_t>(std::min(by, room)); };
-    const std::uint32_t after = grow_to(std::max<std::uint64_t>(growth - std::min<std::uint64_t>(growth, added), consecutive));
-    const std::uint32_t least = grow_to(std::max<std::uint64_t>(zones - added, consecutive));
-    Status status = co_await lengthen(number, after);
-    if (status.is(Code::kNoSpace) && least < after) status = co_await lengthen(number, least);
-    PENSTOCK_CO_TRY(status);
-    added += map_.zone_count(number) - before;
-  }
-  co_return Status::ok();
-}
-
-Task<Status> PageStore::Impl::lengthen(std::uint16_t number, std::uint32_t zones) {
-  if (number > files_.size()) co_return co_await add_file(zones);
-  co_return co_await grow_file(number, zones);
-}
-
-/// Zones given back earlier: their blocks are taken again, so that the pass itself cannot meet a full disk there.
-Task<Status> PageStore::Impl::fill_holes(std::size_t zones) {
-  for (; zones > 0; --zones) {
-    const std::optional<Address> hole = map_.find_hole();
-    if (!hole.has_value()) break;
-    const reactor::Fd file = files_[hole->file - 1U].file.fd();
-    const Status status = reactor_.system().fill_hole(file, std::uint64_t{hole->block} * kPageBlockBytes, kZoneBytes);
-    if (!status.is_ok())
-      co_return status.with_place(FileKind::kPages, hole->block).with_file(hole->file).with_shard(options_.shard);
-    map_.fill_hole(*hole);
-    co_await reactor_.yield();
-  }
-  co_return Status::ok();
-}
-
-/// Sets a page file's length, with its blocks. What is longer than the superblocks say is growth that did not come to its end.
-Status PageStore::Impl::resize(std::uint16_t number, std::uint32_t zones) {
-  reactor::System& system = reactor_.system();
-  const reactor::Fd fd = files_[number - 1U].file.fd();
-  const std::uint64_t named = number > map_.file_count() ? 0 : std::uint64_t{map_.zone_count(number)} * kZoneBytes;
-  const Result<std::uint64_t> before = system.file_bytes(fd);
-  Status status = before.has_value() ? Status::ok() : before.error();
-  if (status.is_ok() && *before > named) status = system.resize_file(fd, named, false);
-  if (status.is_ok()) status = system.resize_file(fd, std::uint64_t{zones} * kZoneBytes, true);
-  return status.is_ok() ? status : status.with_place(FileKind::kPages, 0).with_file(number).with_shard(options_.shard);
-}
-
-Task<Status> PageStore::Impl::grow_file(std::uint16_t number, std::uint32_t zones) {
-  PENSTOCK_CO_TRY(resize(number, zones));
-  const Status synced = co_await reactor_.sync(files_[number - 1U].file.fd());
-  if (!synced.is_ok()) {
-    poisoned_ = true;
-    co_return synced.with_place(FileKind::kPages, 0).with_file(number).with_shard(options_.shard);
-  }
-  map_.grow_file(number, zones);
-  co_return Status::ok();
-}
-
-Task<Status> PageStore::Impl::add_file(std::uint32_t zones) {
-  const auto number = static_cast<std::uint16_t>(files_.size() + 1);
-  reactor::OpenOptions options;
-  options.create = true;
-  const Result<reactor::Fd> fd = reactor_.system().open_file(page_file_path(options_.directory, number), options);
-  if (!fd.has_value()) co_return fd.error().with_place(FileKind::kPages, 0).with_file(number).with_shard(options_.shard);
-  files_.push_back({reactor::File(reactor_.system(), *fd)});
-  Status status = resize(number, zones);
-  if (status.is_ok()) {
-    status = co_await reactor_.sync(files_.back().file.fd());
-    if (status.is_ok()) status = reactor_.system().sync_directory(options_.directory);
-    // Where no file may be opened, the folder neither: nothing was asked of the disk.
-    const bool was_asked = status.error_number() != EMFILE && status.error_number() != ENFILE;
-    poisoned_ = poisoned_ || (!status.is_ok() && was_asked);
-  }
-  if (!status.is_ok()) {
-    files_.pop_back();
-    co_return status.with_place(FileKind::kPages, 0).with_file(number).with_shard(options_.shard);
-  }
-  map_.add_file({Zone{.state = ZoneState::kTables}});
-  map_.grow_file(number, zones);
-  co_return Status::ok();
-}
-
-Task<Status> PageStore::Impl::return_free_zones() {
-  if (pass_ != 0 || poisoned_ || must_confirm_) co_return Status::ok();
-  map_.refresh_free();
-  const std::size_t kept = std::max(kKeptFreeZonesMin + map_.reserve_zones(), map_.zones_taken_lately());
-  for (const Address zone : map_.returnable(kept)) {
-    if (!map_.is_free(zone)) break;  // A pass came and went meanwhile.
-    const reactor::Fd fd = files_[zone.file - 1U].file.fd();
-    const std::uint64_t offset = std::uint64_t{zone.block} * kPageBlockBytes;
-    const Status status = reactor_.system().punch_hole(fd, offset, kZoneBytes);
-    if (status.is(Code::kNotSupported)) co_return Status::ok();  // The file system keeps them.
-    if (!status.is_ok())
-      co_return status.with_place(FileKind::kPages, zone.block).with_file(zone.file).with_shard(options_.shard);
-    map_.make_hole(zone);
-    returned_bytes_ += kZoneBytes;
-    co_await reactor_.yield();
-    if (pass_ != 0) break;
-  }
-  co_return Status::ok();
 }
 
 // --- pages ---
@@ -277,7 +120,7 @@ Task<> PageStore::Impl::keep_pace() {
 }
 
 Task<Status> PageStore::Impl::throttle() {
-  co_await writer_.wait_below(options_.budgets.write_bytes_in_flight_max);
+  co_await writer_.wait_below(write_bytes_max());
   co_await keep_pace();
   PENSTOCK_CO_TRY(pass_status());
   // Room for what is placed until the next call; no pass can say beforehand how much it writes.

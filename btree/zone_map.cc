@@ -428,6 +428,33 @@ std::vector<Address> ZoneMap::returnable(std::size_t keep) const {
   return zones;
 }
 
+std::uint32_t ZoneMap::zones_needed(std::uint16_t file, std::size_t keep) const noexcept {
+  const std::uint64_t last_kept =
+      keep == 0 || free_.empty() ? 0 : *std::next(free_.begin(), static_cast<std::ptrdiff_t>(std::min(keep, free_.size()) - 1));
+  const auto is_needed = [&](Address zone) {
+    const Zone& entry = at(zone);
+    if (entry.avoided) return true;
+    if (entry.state == ZoneState::kFree) return !is_free(zone) || zone.key() <= last_kept;
+    return entry.state != ZoneState::kHole;
+  };
+  std::uint32_t count = zone_count(file);
+  while (count > 1 && !is_needed(zone_address(file, count - 1))) --count;
+  return count;
+}
+
+void ZoneMap::shorten_file(std::uint16_t file, std::uint32_t zone_count) {
+  PENSTOCK_ASSERT(!in_pass());
+  PENSTOCK_ASSERT_GE(zone_count, 1U);
+  File& shortened = files_[file - 1U];
+  for (; shortened.zones.size() > zone_count; shortened.zones.pop_back()) {
+    const Address zone = zone_address(file, static_cast<std::uint32_t>(shortened.zones.size() - 1));
+    PENSTOCK_ASSERT(at(zone).state == ZoneState::kFree || at(zone).state == ZoneState::kHole);
+    PENSTOCK_ASSERT(!is_early(zone));
+    free_.erase(zone.key());
+  }
+  shortened.changed = true;
+}
+
 void ZoneMap::make_hole(Address address) {
   PENSTOCK_ASSERT(!in_pass());
   PENSTOCK_ASSERT_EQ(free_.erase(address.key()), 1U);

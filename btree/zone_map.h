@@ -115,6 +115,11 @@ class ZoneMap {
   bool is_evacuated(Address address) const noexcept;
   /// The free zones but the `keep` lowest ones, highest first.
   std::vector<Address> returnable(std::size_t keep) const;
+  /// How many zones a file needs: those after them hold nothing, for nobody, and are no free ones that are to be kept
+  /// (`keep` as above).
+  std::uint32_t zones_needed(std::uint16_t file, std::size_t keep) const noexcept;
+  /// Between passes: forgets the zones after them.
+  void shorten_file(std::uint16_t file, std::uint32_t zone_count);
   /// Between passes: a free zone's space was given back.
   void make_hole(Address zone);
   /// The lowest hole that a write did not fail in.

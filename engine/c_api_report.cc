@@ -18,7 +18,7 @@ namespace {
 
 static_assert(sizeof(penstock_recovery_report) == 56);
 static_assert(sizeof(penstock_verify_report) == 40);
-static_assert(sizeof(penstock_metrics) == 400);
+static_assert(sizeof(penstock_metrics) == 424);
 // The engine's lacks struct_bytes, in whose place it has padding; the one of C lacks the name of the backend.
 static_assert(sizeof(Metrics) - sizeof(std::string) == sizeof(penstock_metrics),
               "a new metric goes into penstock/penstock.h and to_c too");
@@ -88,6 +88,9 @@ penstock_metrics to_c(const Metrics& metrics) {
           .log_resumed_writes = metrics.log_resumed_writes,
           .flushes = metrics.flushes,
           .flush_ns = metrics.flush_ns,
+          .flush_write_bytes = metrics.flush_write_bytes,
+          .flush_write_cuts = metrics.flush_write_cuts,
+          .flush_percent = metrics.flush_percent,
           .page_bytes_written = metrics.page_bytes_written,
           .pages_written = metrics.pages_written,
           .pages_read = metrics.pages_read,

@@ -2,7 +2,9 @@
 // little.
 //
 // A pass gives its memory back in one piece, at its end. Taken as it is, commits would come to a halt before each end and rush
-// in after it; so a pass counts as giving back evenly, at the rate of those before it, and what comes in follows that.
+// in after it; so a pass counts as giving back evenly, at the rate of those before it, and what comes in follows that. What
+// passes under way have given back in that sense alone is still there: commits are slowed down so early that the limit is not
+// met as a rule, and never to less than a quarter of the flushes' rate: no commit waits much longer than the others.
 // Invariants:
 //   Gate-I1 Never kNow at or over the limit.
 //   Gate-I2 While it says kLater, next_ns() lies ahead.
@@ -32,6 +34,8 @@ class MemoryGate {
   /// For `bytes` more, with `held` in memtables.
   Verdict admit(std::uint64_t bytes, std::uint64_t held, std::uint64_t now_ns) noexcept;
   std::uint64_t next_ns() const noexcept { return next_ns_; }
+  /// From 0, while everything comes in at once, to 1. Over 1: slower than that it does not get.
+  double debt(std::uint64_t held, std::uint64_t now_ns) const noexcept;
 
   /// A pass that is to free `bytes` of the shard's; none of it is under way yet.
   void on_pass_begun(ShardId shard, std::uint64_t bytes, std::uint64_t now_ns);
@@ -45,11 +49,13 @@ class MemoryGate {
     std::uint64_t began_ns = 0;
   };
   double given_back(std::uint64_t now_ns) const noexcept;
+  double bytes_under_way() const noexcept;
 
   std::uint64_t limit_bytes_;
-  double pass_bytes_per_second_ = 200e6;
+  double pass_bytes_per_second_ = 30e6;  // Until passes tell.
   std::uint64_t next_ns_ = 0;
-  std::vector<Pass> passes_;  // Under way.
+  double under_way_lately_ = 0;  // What passes under way together hold, the most of late.
+  std::vector<Pass> passes_;     // Under way.
 };
 
 }  // namespace penstock::engine

@@ -62,7 +62,7 @@ TEST(MemoryGate, LetsInEvenlyWhileAPassGoesOn) {
     gate.on_pass_ended(1, true, now + kSecond);
   }
   gate.on_pass_begun(1, 20_MiB, now);
-  std::uint64_t held = 75_MiB;
+  std::uint64_t held = 66_MiB;
   std::uint64_t least = ~std::uint64_t{0};
   std::uint64_t most = 0;
   for (std::uint64_t tenth = 0; tenth < 9; ++tenth) {
@@ -75,9 +75,34 @@ TEST(MemoryGate, LetsInEvenlyWhileAPassGoesOn) {
   EXPECT_LT(held, 100_MiB + 10'000);
 }
 
+TEST(MemoryGate, IsNeverSlowerThanAQuarterOfThePasses) {
+  MemoryGate gate(100_MiB);
+  std::uint64_t now = kSecond;
+  for (int pass = 0; pass < 30; ++pass, now += kSecond) {
+    gate.on_pass_begun(1, 20_MiB, now);
+    gate.on_pass_ended(1, true, now + kSecond);
+  }
+  EXPECT_GE(admitted(gate, 99_MiB, now, kSecond), 5_MiB - 20'000);
+}
+
+// The smallest of what stopped commits for as long as a pass took: what passes hold to their ends was counted as given back.
+TEST(MemoryGate, SlowsDownEarlierTheMorePassesHold) {
+  MemoryGate idle(100_MiB);
+  MemoryGate busy(100_MiB);
+  busy.on_pass_begun(1, 25_MiB, kSecond);
+  busy.on_pass_begun(2, 25_MiB, kSecond);
+  EXPECT_EQ(idle.debt(55_MiB, kSecond), 0.0);
+  EXPECT_GT(busy.debt(55_MiB, kSecond), 0.5);
+  busy.on_pass_ended(1, true, 2 * kSecond);
+  busy.on_pass_ended(2, true, 2 * kSecond);
+  EXPECT_GT(busy.debt(55_MiB, 2 * kSecond), 0.0);  // More of them will come.
+}
+
 TEST(MemoryGate, LearnsNothingFromAPassThatFreedNothing) {
   MemoryGate learned(100_MiB);
   MemoryGate taught(100_MiB);
+  learned.on_pass_begun(3, 40_MiB, kSecond);
+  learned.on_pass_ended(3, false, kSecond);
   taught.on_pass_begun(3, 40_MiB, kSecond);
   taught.on_pass_ended(3, false, 100 * kSecond);
   EXPECT_EQ(admitted(learned, 90_MiB, 200 * kSecond, kSecond), admitted(taught, 90_MiB, 200 * kSecond, kSecond));

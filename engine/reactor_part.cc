@@ -25,6 +25,17 @@ wal::SyncMode sync_mode_of(WalSync wal_sync) noexcept {
   return wal::SyncMode::kAuto;
 }
 
+constexpr std::uint32_t kPassesAtOnce = 2;
+/// Of the time, for flushes: without debt, and with all of it. How long that stands.
+constexpr double kShareMin = 0.1;
+constexpr double kShareMax = 0.6;
+constexpr std::uint64_t kShareForNs = 1'000'000;
+/// From this debt on commits wait for flushes rather than flushes for commits.
+constexpr double kDebtOfHaste = 0.3;
+/// Of the memory, what memtables may have that are not frozen. The rest is for those that are flushed, one after the other:
+/// small ones give their memory back in small steps.
+constexpr std::uint64_t kActivePercent = 35;
+
 /// A log has four buffers of this size: a sixteenth of the memory, and never more than a write needs to be cheap.
 std::uint64_t group_bytes_of(const DatabaseSettings& settings) noexcept {
   const std::uint64_t share_bytes = settings.memory_bytes / settings.reactor_count / 64;
@@ -49,11 +60,13 @@ ReactorPart::ReactorPart(reactor::Reactor& reactor, std::uint16_t index, const D
       on_caught_up_(std::move(on_caught_up)),
       tasks_(reactor),
       gate_(memtable_limit()),
+      pass_turns_(reactor, kPassesAtOnce),
       admission_timer_(reactor, *this) {
   for (std::uint32_t shard = index; shard < settings.shard_count; shard += settings.reactor_count) {
     shards_.push_back(std::make_unique<detail::ShardEngine>(*this, static_cast<ShardId>(shard)));
   }
   write_pace_.set_rate(settings.options.flush_bytes_per_second / settings.reactor_count);
+  write_budget_.set_fixed(settings.options.flush_write_bytes);
   settings_.chunks->raise_limit(gate_.limit_bytes());
 }
 
@@ -164,6 +177,7 @@ void ReactorPart::change_options(const DatabaseOptions& options) {
   options_ = options;
   log_->set_budget(options.log_budget_bytes);
   write_pace_.set_rate(options.flush_bytes_per_second / settings_.reactor_count);
+  write_budget_.set_fixed(options.flush_write_bytes);
   for (const std::unique_ptr<detail::ShardEngine>& shard : shards_) {
     shard->change_options(options);
   }
@@ -177,7 +191,7 @@ void ReactorPart::change_memory(std::uint64_t memory_bytes) {
   for (const std::unique_ptr<detail::ShardEngine>& shard : shards_) {
     shard->change_options(options_);
   }
-  for (std::size_t shard = 0; shard < shards_.size() && active_bytes_ >= gate_.limit_bytes() / 2; ++shard) {
+  for (std::size_t shard = 0; shard < shards_.size() && has_much_active(); ++shard) {
     freeze_largest();
   }
   drain_waiting();
@@ -220,12 +234,15 @@ MemoryGate::Verdict ReactorPart::admit_memory(std::uint64_t bytes) {
 }
 
 void ReactorPart::on_memtable_growth(std::uint64_t before, std::uint64_t after) {
+  share_time();
   memtable_bytes_ += after - before;
   active_bytes_ += after - before;
-  if (active_bytes_ >= gate_.limit_bytes() / 2) {
+  if (has_much_active()) {
     freeze_largest();
   }
 }
+
+bool ReactorPart::has_much_active() const noexcept { return active_bytes_ >= gate_.limit_bytes() / 100 * kActivePercent; }
 
 void ReactorPart::freeze_largest() {
   const auto largest = std::ranges::max_element(
@@ -258,6 +275,23 @@ void ReactorPart::drain_waiting() {
     }
   }
   draining_ = false;
+}
+
+void ReactorPart::note_commit(std::uint64_t since_ns) noexcept {
+  const std::uint64_t now = reactor_.now_ns();
+  write_budget_.note_commit(now - since_ns, gate_.debt(memtable_bytes_, now) >= kDebtOfHaste, now);
+}
+
+/// Background work gets more of the time the more it is behind: with memory, or with what holds up the log.
+void ReactorPart::share_time() {
+  const std::uint64_t now = reactor_.now_ns();
+  if (now - share_set_ns_ < kShareForNs) {
+    return;
+  }
+  share_set_ns_ = now;
+  const double log = static_cast<double>(log_->bytes_in_use()) / static_cast<double>(options_.log_budget_bytes);
+  const double debt = std::clamp(std::max(gate_.debt(memtable_bytes_, now), (2 * log) - 1), 0.0, 1.0);
+  reactor_.set_background_share(kShareMin + ((kShareMax - kShareMin) * debt));
 }
 
 void ReactorPart::note_delay(std::uint64_t duration_ns) noexcept {
@@ -299,6 +333,9 @@ void ReactorPart::collect(Metrics& metrics) const {
   metrics.log_resumed_writes += log.resumed_writes;
   metrics.memtable_bytes += memtable_bytes_;
   metrics.log_buffer_bytes += log_->buffer_bytes();
+  metrics.flush_write_bytes = std::max(metrics.flush_write_bytes, write_budget_.bytes());
+  metrics.flush_write_cuts += write_budget_.cuts();
+  metrics.flush_percent = std::max(metrics.flush_percent, static_cast<std::uint64_t>(reactor_.background_share() * 100));
   metrics.delayed_commits += delayed_commits_;
   metrics.delayed_ns += delayed_ns_;
   metrics.delayed_ns_max = std::max(metrics.delayed_ns_max, delayed_ns_max_);

@@ -18,6 +18,7 @@
 #include "base/ring_queue.h"
 #include "engine/family_state.h"
 #include "engine/memory_gate.h"
+#include "engine/pass_turns.h"
 #include "engine/shard_engine.h"
 #include "flush/flush.h"
 #include "penstock/metrics.h"
@@ -80,6 +81,7 @@ class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
     return memory_bytes_ * options_.cache_percent / 100 / settings_.shard_count;
   }
   btree::WritePace& write_pace() noexcept { return write_pace_; }
+  btree::WriteBudget& write_budget() noexcept { return write_budget_; }
   /// Serves. `catch_up`: logs of earlier epochs are to be left behind, every shard publishes.
   void start(bool catch_up);
 
@@ -91,6 +93,7 @@ class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
   // --- memory and admission ---
   MemoryGate::Verdict admit_memory(std::uint64_t bytes);
   void on_memtable_growth(std::uint64_t before, std::uint64_t after);
+  PassTurns& pass_turns() noexcept { return pass_turns_; }
   /// A shard's pass is to free so much; it has ended, and did or did not.
   void on_pass_begun(ShardId shard, std::uint64_t bytes);
   void on_pass_ended(ShardId shard, std::uint64_t freed_bytes);
@@ -109,6 +112,8 @@ class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
   void note_delay(std::uint64_t duration_ns) noexcept;
   /// Of the first commit of a batch of the log.
   void note_apply(std::uint64_t duration_ns) noexcept { apply_times_.record(duration_ns); }
+  /// A commit came back from the log that it was given to then.
+  void note_commit(std::uint64_t since_ns) noexcept;
   void on_shard_caught_up() { on_caught_up_(); }
   /// From now on commits end `closed`, those that wait too.
   void begin_closing();
@@ -138,7 +143,9 @@ class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
   std::uint64_t memtable_limit() const noexcept {
     return memory_bytes_ * options_.memtable_percent / 100 / settings_.reactor_count;
   }
+  bool has_much_active() const noexcept;
   void freeze_largest();
+  void share_time();
 
   reactor::Reactor& reactor_;
   const std::uint16_t index_;
@@ -154,7 +161,10 @@ class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
   reactor::Fd held_lock_ = reactor::Fd::kNone;
 
   MemoryGate gate_;
+  PassTurns pass_turns_;
   btree::WritePace write_pace_;
+  btree::WriteBudget write_budget_;
+  std::uint64_t share_set_ns_ = 0;
   std::uint64_t memtable_bytes_ = 0;
   std::uint64_t active_bytes_ = 0;  // Of memtable_bytes_, what is not frozen.
   AdmissionTimer admission_timer_;

@@ -147,9 +147,7 @@ void ShardEngine::change_options(const DatabaseOptions& options) {
 }
 
 btree::StoreBudgets ShardEngine::budgets_of(const DatabaseOptions& options) const {
-  return {.cache_bytes = part_.shard_cache_bytes(),
-          .write_bytes_in_flight_max = options.flush_write_bytes,
-          .space_use_target_percent = options.space_use_percent};
+  return {.cache_bytes = part_.shard_cache_bytes(), .space_use_target_percent = options.space_use_percent};
 }
 
 /// The filters of runs live on the cache's share of the memory, three quarters of it at most.
@@ -295,6 +293,10 @@ void ShardEngine::apply(engine::CommitCall& call) {
                            call.options.durability);
   }
   call.last_sequence = assigned_;
+  if (timed_sequence_ == 0) {
+    timed_sequence_ = assigned_;
+    timed_since_ns_ = reactor_.now_ns();
+  }
   in_flight_.push_back(&call);
   ++commits_;
   operations_ += call.operation_count;
@@ -332,6 +334,10 @@ void ShardEngine::publish_finished() {
   }
   if (moved) {
     progress_.notify_all();
+    if (timed_sequence_ != 0 && published_ >= timed_sequence_) {
+      part_.note_commit(timed_since_ns_);
+      timed_sequence_ = 0;
+    }
   }
 }
 

@@ -237,6 +237,8 @@ class ShardEngine {
   reactor::Event work_;         // For the flusher: something to do.
   reactor::Event progress_;     // published_, flush_failure_, frozen_ or stopping_ changed.
 
+  Sequence timed_sequence_ = 0;  // Of the commit in flight whose time is taken; 0: none.
+  std::uint64_t timed_since_ns_ = 0;
   std::uint64_t commits_ = 0;
   std::uint64_t operations_ = 0;
   std::uint64_t large_values_ = 0;

@@ -120,6 +120,7 @@ Task<> ShardEngine::run_flusher() {
 }
 
 Task<Status> ShardEngine::flush_once() {
+  const engine::PassTurns::Turn turn = co_await part_.pass_turns().take();
   const std::shared_ptr<Generation> generation = frozen_.empty() ? nullptr : frozen_.front();
   const btree::AppliedPosition applied = generation != nullptr ? generation->applied : applied_now();
   if (generation != nullptr) {
@@ -150,6 +151,9 @@ Task<Status> ShardEngine::flush_once() {
   PENSTOCK_CO_TRY(status);
   watch_rest(drains);
   const Status returned = co_await store_->return_free_zones();
+  if (store_->has_shorter_files() && frozen_.empty()) {
+    publications_wanted_ = std::max(publications_wanted_, 1U);
+  }
   co_return returned.is(Code::kPoisoned) ? returned : Status::ok();  // Space that could not be given back is tried again later.
 }
 

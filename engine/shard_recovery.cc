@@ -21,6 +21,7 @@ Task<Outcome<bool>> ShardEngine::open_store() {
   budgets_ = budgets_of(settings.options);
   options.budgets = budgets_;
   options.pace = &part_.write_pace();
+  options.budget = &part_.write_budget();
   Outcome<std::unique_ptr<btree::PageStore>> store = co_await btree::PageStore::open(reactor_, std::move(options));
   if (!store.has_value()) {
     co_return std::unexpected(std::move(store.error()));

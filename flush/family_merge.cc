@@ -44,7 +44,7 @@ Task<Status> FamilyMerge::run() {
   KeyRange slice;
   const bool has_slice = planned->slice_entries > 0;
   if (has_slice) {
-    PENSTOCK_CO_TRY(co_await merge_slice(planned->slice_entries, slice));
+    PENSTOCK_CO_TRY(co_await merge_slice(*planned, slice));
   } else if (input_.moves != nullptr) {
     NoSource nothing;
     PENSTOCK_CO_TRY(co_await merge_base(nothing));
@@ -133,8 +133,11 @@ Task<Status> FamilyMerge::merge_base(btree::MergeSource& source) {
   co_return Status::ok();
 }
 
-Task<Status> FamilyMerge::merge_slice(std::uint64_t entries, KeyRange& slice) {
-  SliceSource source(store_, trees_.runs, input_.memtable, family_, std::move(input_.slice_begin), entries);
+Task<Status> FamilyMerge::merge_slice(const MergePlan& plan, KeyRange& slice) {
+  SliceSource source(store_, trees_.runs, input_.memtable, family_, std::move(input_.slice_begin), plan.slice_entries);
+  if (plan.slice_leaves_max != ~std::uint64_t{0}) {
+    source.bound_leaves(stats_, plan.slice_leaves_max);
+  }
   PENSTOCK_CO_TRY(co_await source.start());
   PENSTOCK_CO_TRY(co_await merge_base(source));
   slice = source.range();

@@ -50,7 +50,7 @@ class FamilyMerge {
   Task<Result<MergePlan>> plan();
   Task<Status> sample(MergeShape& shape);
   Task<Status> merge_base(btree::MergeSource& source);
-  Task<Status> merge_slice(std::uint64_t entries, KeyRange& slice);
+  Task<Status> merge_slice(const MergePlan& plan, KeyRange& slice);
   Task<Status> join_runs(std::size_t begin);
   Task<Status> merge_runs(const MergePlan& plan, const KeyRange* slice);
   Task<Status> drop_runs();

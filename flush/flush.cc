@@ -12,8 +12,11 @@ namespace penstock::flush {
 
 namespace {
 
-/// A pass moves the live pages of at most this many zones: bounds what one pass reads, and how much longer moves make it.
+/// A pass moves the live pages of at most this many zones, and with a memtable of few more than it makes emptier: moves must
+/// not make one pass much longer than another.
 constexpr std::size_t kZonesMovedMax = 64;
+constexpr std::size_t kZonesMovedMin = 8;
+constexpr std::size_t kZonesMovedPerMemtableZone = 8;
 /// Room for the roots tree and the path to it.
 constexpr std::uint64_t kPassBlocksMin = 64;
 constexpr std::uint64_t kSliceEntriesMin = 64;
@@ -151,8 +154,13 @@ Task<Status> Flusher::change_trees(Pass& pass) {
 
 Task<Status> Flusher::plan_moves(Pass& pass) {
   std::vector<btree::Address> zones = store_.choose_zones_to_clean(pass.input.urgent);
-  if (zones.size() > kZonesMovedMax) {
-    zones.resize(kZonesMovedMax);
+  std::size_t zones_max = kZonesMovedMax;
+  if (pass.input.memtable != nullptr) {
+    const std::uint64_t wanted = kZonesMovedPerMemtableZone * pass.input.memtable->used_bytes() / btree::kZoneBytes;
+    zones_max = std::clamp<std::size_t>(wanted, kZonesMovedMin, kZonesMovedMax);
+  }
+  if (zones.size() > zones_max) {
+    zones.resize(zones_max);
   }
   for (const btree::Address zone : zones) {
     const Result<std::vector<btree::PageStore::Candidate>> candidates = co_await store_.list_zone(zone);

@@ -160,7 +160,8 @@ const btree::Cursor* SliceSource::first_run() const noexcept {
 /// The operation of the smallest key, if it is in the slice.
 void SliceSource::choose() {
   const btree::Cursor* run = runs_done_ ? nullptr : first_run();
-  if (!runs_done_ && (run == nullptr || used_entries_ >= run_entries_)) {
+  const bool has_enough = used_entries_ >= run_entries_ || (stats_ != nullptr && stats_->leaves_read >= leaves_end_);
+  if (!runs_done_ && (run == nullptr || has_enough)) {
     runs_done_ = true;
     if (run != nullptr) {
       range_.end = std::string(run->key());

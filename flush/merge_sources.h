@@ -103,6 +103,11 @@ class SliceSource final : public btree::MergeSource {
  public:
   SliceSource(btree::PageStore& store, const std::vector<btree::Run>& runs, const memtable::Memtable* memtable, FamilyId family,
               std::string begin, std::uint64_t run_entries);
+  /// It also ends where the merge that takes it has read so many leaves: `stats` are that merge's.
+  void bound_leaves(const btree::MergeStats& stats, std::uint64_t leaves) noexcept {
+    stats_ = &stats;
+    leaves_end_ = stats.leaves_read + leaves;
+  }
 
   Task<Status> start();
   bool valid() const override { return valid_; }
@@ -126,6 +131,8 @@ class SliceSource final : public btree::MergeSource {
   btree::Cursor* missing_ = nullptr;  // Its next page has to be read.
   KeyRange range_;
   std::uint64_t run_entries_;
+  const btree::MergeStats* stats_ = nullptr;
+  std::uint64_t leaves_end_ = 0;
   std::uint64_t used_entries_ = 0;
   bool runs_done_ = false;  // The slice has its end.
   bool valid_ = false;

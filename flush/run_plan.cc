@@ -61,6 +61,8 @@ MergePlan plan_merge(const MergeShape& shape) noexcept {
   const auto wanted = static_cast<std::uint64_t>(static_cast<double>(shape.base_entries) * std::max(gathered, 1.0) / per_leaf);
   MergePlan plan{.way = MergePlan::Way::kNewRun,
                  .slice_entries = held > wanted ? std::min(held - wanted, kSliceMax * shape.entries) : 0,
+                 .slice_leaves_max = std::max(
+                     kSliceLeavesMin, static_cast<std::uint64_t>(static_cast<double>(kSliceMax * shape.entries) / gathered)),
                  .run_entries_max = std::max(shape.entries, wanted / kRunsWanted)};
   if (!shape.run_entries.empty()) {
     const bool is_small = shape.run_entries.front() + shape.entries <= wanted / kRunsWanted;

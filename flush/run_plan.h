@@ -25,6 +25,8 @@ inline constexpr std::uint64_t kRunsWanted = 8;
 inline constexpr std::size_t kJoined = 4;
 /// What a pass carries for each entry that it brings, where there is more in the runs than wanted: passes stay alike.
 inline constexpr std::uint64_t kSliceMax = 2;
+/// Leaves of the base that a slice rewrites at least before its end may come.
+inline constexpr std::uint64_t kSliceLeavesMin = 16;
 
 struct MergeShape {
   std::uint64_t entries = 0;    ///< Of the memtable.
@@ -38,8 +40,9 @@ struct MergeShape {
 struct MergePlan {
   enum class Way : std::uint8_t { kBase, kNewRun, kNewestRun };
   Way way = Way::kBase;
-  std::uint64_t slice_entries = 0;    ///< To be carried from the runs into the base; at most kSliceMax times the memtable's.
-  std::uint64_t run_entries_max = 0;  ///< What a new run may grow to.
+  std::uint64_t slice_entries = 0;  ///< To be carried from the runs into the base; at most kSliceMax times the memtable's.
+  std::uint64_t slice_leaves_max = ~std::uint64_t{0};  ///< Of the base, for a slice: where little was gathered it is smaller.
+  std::uint64_t run_entries_max = 0;                   ///< What a new run may grow to.
   /// kJoined runs from this one on are to become one first; such a pass carries no slice.
   std::optional<std::size_t> join_from = std::nullopt;
 };

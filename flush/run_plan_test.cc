@@ -45,6 +45,17 @@ TEST(PlanMerge, CarriesNoMoreThanTwiceWhatComes) {
   EXPECT_EQ(plan_merge(shape).slice_entries, kSliceMax * 10);
 }
 
+TEST(PlanMerge, RewritesNoMoreLeavesThanWhatComesPaysFor) {
+  MergeShape shape = far_apart();
+  const std::array<std::uint64_t, 1> runs = {3'000'000};
+  shape.run_entries = runs;
+  const MergePlan plan = plan_merge(shape);
+  EXPECT_GE(plan.slice_leaves_max, static_cast<std::uint64_t>(static_cast<double>(shape.entries) / kGathered));
+  EXPECT_LE(plan.slice_leaves_max, static_cast<std::uint64_t>(static_cast<double>(kSliceMax * shape.entries) / kGathered));
+  shape.entries = 1;
+  EXPECT_EQ(plan_merge(shape).slice_leaves_max, kSliceLeavesMin);
+}
+
 TEST(PlanMerge, SendsNeighboursToTheBase) {
   MergeShape shape = far_apart();
   shape.leaves_per_entry = 0.05;

@@ -319,7 +319,8 @@ bool Reactor::run_background() {
   if (background_.empty()) return false;
   const bool is_busy = has_foreground_work() || io_->in_flight() != 0;
   std::uint64_t before_ns = now_ns();
-  background_deadline_ns_ = before_ns + (is_busy ? options_.background_slice_busy_ns : options_.background_slice_idle_ns);
+  const std::uint64_t busy_ns = options_.busy_slice_ns(before_ns - background_ended_ns_, background_share_);
+  background_deadline_ns_ = before_ns + (is_busy ? busy_ns : options_.background_slice_idle_ns);
   ++counters_.background_slices;
   // Each task once: one that asks for a slice again gets it in the next pass, also where the clock stands still.
   for (std::size_t left = background_.size(); left > 0; --left) {
@@ -331,6 +332,7 @@ bool Reactor::run_background() {
     before_ns = after_ns;
     if (after_ns >= background_deadline_ns_) break;
   }
+  background_ended_ns_ = before_ns;
   return true;
 }
 

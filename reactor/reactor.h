@@ -9,13 +9,15 @@
 //              level.
 //   Reactor-I2 A message posted is run exactly once, in post order per posting thread. post() to a sleeping reactor wakes it
 //              once.
-//   Reactor-I3 Background tasks run after log submission, one slice per loop: 50 us while foreground work waits, else 200 us. A
-//              slice resumes each waiting background task at most once.
+//   Reactor-I3 Background tasks run after log submission, one slice per loop: while foreground work waits 50 us, or what their
+//              share of the time asks for, up to 400 us; else 200 us. A slice resumes each waiting background task at most
+//              once.
 //   Reactor-I4 A reactor is destroyed with nothing in flight, no task group open and an empty inbox.
 //   Reactor-I5 From try_arm() to disarm() a message and a completion signal the wait file of its Io. Hosted alone.
 // Thread: the reactor's own, but where a call says any thread.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <coroutine>
 #include <cstdint>
@@ -94,6 +96,13 @@ struct ReactorOptions {
   std::uint64_t ready_ns_max = 50'000;
   std::uint64_t background_slice_busy_ns = 50'000;
   std::uint64_t background_slice_idle_ns = 200'000;
+  std::uint64_t background_slice_max_ns = 400'000;
+
+  /// Of a slice beside other work, which took so long since the last one.
+  std::uint64_t busy_slice_ns(std::uint64_t others_ns, double share) const noexcept {
+    const auto fair_ns = static_cast<std::uint64_t>(static_cast<double>(others_ns) * share / (1.0 - share));
+    return std::clamp(fair_ns, background_slice_busy_ns, background_slice_max_ns);
+  }
   std::uint64_t stall_ns = 2'000'000;  ///< A task that runs longer is counted and, if set, reported.
   void (*on_stall)(std::uint32_t reactor_index, std::uint64_t duration_ns) = nullptr;
 };
@@ -163,6 +172,12 @@ class Reactor final : public detail::Executor {
   auto yield() noexcept { return YieldAwaiter{*this}; }
   /// Background work: suspends until the loop gives background a slice. Check background_slice_over() and call it again.
   auto background_slice() noexcept { return BackgroundAwaiter{*this}; }
+  /// What background work gets of the time while there is other work, at least: by how far it is behind.
+  void set_background_share(double share) noexcept {
+    PENSTOCK_ASSERT(share >= 0.0 && share < 1.0);
+    background_share_ = share;
+  }
+  double background_share() const noexcept { return background_share_; }
   bool background_slice_over() const noexcept { return now_ns() >= background_deadline_ns_; }
   Task<> sleep(std::uint64_t duration_ns);
 
@@ -246,6 +261,8 @@ class Reactor final : public detail::Executor {
   base::RingQueue<std::coroutine_handle<>> ready_;
   base::RingQueue<std::coroutine_handle<>> background_;
   std::uint64_t background_deadline_ns_ = 0;
+  std::uint64_t background_ended_ns_ = 0;
+  double background_share_ = 0;
   std::multimap<std::uint64_t, Timer*> timers_;
   std::vector<LoopHook*> hooks_;
   base::RingQueue<Entry> waiting_;     // Chains that found no room, in order.

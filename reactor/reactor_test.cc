@@ -273,6 +273,13 @@ TEST_F(ReactorTest, BackgroundRunsAfterSubmissionOncePerPass) {
   EXPECT_EQ(events_.size(), 6U);
 }
 
+TEST(ReactorOptions, ASliceBesideOtherWorkIsWhatTheShareAsksForWithinLimits) {
+  const ReactorOptions options;
+  EXPECT_EQ(options.busy_slice_ns(200'000, 0.0), options.background_slice_busy_ns);
+  EXPECT_EQ(options.busy_slice_ns(200'000, 0.5), 200'000U);
+  EXPECT_EQ(options.busy_slice_ns(1'000'000'000, 0.5), options.background_slice_max_ns);
+}
+
 std::uint64_t reported_ns = 0;
 
 Task<> stall(System* system) {

@@ -40,6 +40,7 @@ TESTED_BY = {
     "btree/store_open.cc": "btree/store_crash_test.cc",
     "btree/store_pass.cc": "btree/store_fault_test.cc",
     "btree/store_read.cc": "btree/page_store_test.cc",
+    "btree/store_space.cc": "btree/page_store_test.cc",
     "btree/zone_table.cc": "btree/zone_map_test.cc",
     "engine/attached_reactor.cc": "tests/api/donated_test.cc",
     "engine/c_api_batch.cc": "tests/api/c_api_test.c",

@@ -28,6 +28,11 @@ struct Metrics {
   // Flush, tree, space.
   std::uint64_t flushes = 0;
   std::uint64_t flush_ns = 0;
+  /// What may be in flight for a shard that is flushed (DatabaseOptions), of the reactors the most, and how often that was
+  /// halved because commits took longer than usual.
+  std::uint64_t flush_write_bytes = 0;
+  std::uint64_t flush_write_cuts = 0;
+  std::uint64_t flush_percent = 0;  ///< Of a busy reactor's time: the further flushes are behind the more, 10 to 60.
   std::uint64_t page_bytes_written = 0;
   std::uint64_t pages_written = 0;
   std::uint64_t pages_read = 0;

@@ -70,7 +70,8 @@ struct DatabaseOptions {
   std::uint32_t space_use_percent = 75;  ///< Zones are cleaned so that live data fills this much of the space used. 50 to 90.
   /// Database::get() on an ordinary thread answers by itself what is in memory while the shard's reactor sleeps.
   bool borrowed_reads = true;
-  std::uint64_t flush_write_bytes = 256_KiB;  ///< In flight per shard while it flushes.
+  /// In flight per shard while it flushes. 0: as many as the commits beside it bear, 128 KiB to 2 MiB; else 64 KiB to 64 MiB.
+  std::uint64_t flush_write_bytes = 0;
   /// What flushes and the cleaning of zones may write, all reactors together; commits wait for memory if that is too little.
   /// 0: as much as the disk takes. At least 1 MiB.
   std::uint64_t flush_bytes_per_second = 0;

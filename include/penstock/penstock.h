@@ -201,7 +201,7 @@ typedef struct penstock_database_options {
   uint32_t reserved;
   uint64_t log_budget_bytes;   ///< Per reactor: beyond it shards flush so that the log can be trimmed. At least 4 segments.
   uint64_t log_segment_bytes;  ///< 1 MiB to 64 MiB. A batch may have half of it, large values apart.
-  uint64_t flush_write_bytes;  ///< In flight per shard while it flushes.
+  uint64_t flush_write_bytes;  ///< In flight per shard while it flushes; 0: as many as the commits beside it bear.
   uint64_t flush_bytes_per_second;  ///< What flushes may write, all reactors together; 0: as much as the disk takes.
   /// A family with a tree of at least so many bytes on a shard gathers writes that lie far apart before they change its leaves.
   uint64_t gather_from_bytes;
@@ -605,6 +605,9 @@ typedef struct penstock_metrics {
   uint64_t log_resumed_writes;
   uint64_t flushes;
   uint64_t flush_ns;
+  uint64_t flush_write_bytes;
+  uint64_t flush_write_cuts;
+  uint64_t flush_percent;
   uint64_t page_bytes_written;
   uint64_t pages_written;
   uint64_t pages_read;

@@ -359,6 +359,9 @@ Task<> EngineSim::change_options(base::Random& random) {
     changes.flush_bytes_per_second = random.one_in(2) ? 0 : 1_MiB + random.below(64) * 1_MiB;
   }
   if (random.one_in(2)) {
+    changes.flush_write_bytes = random.one_in(2) ? 0 : 64_KiB + random.below(16) * 64_KiB;
+  }
+  if (random.one_in(2)) {
     changes.log_budget_bytes = 4_MiB + random.below(8) * 1_MiB;
   }
   const Outcome<bool> changed = co_await core_->change_options(changes);

@@ -102,6 +102,7 @@ Json counters_json(const Span<Metrics>& span) {
       {"log_segments_late", &Metrics::log_segments_late},
       {"flushes", &Metrics::flushes},
       {"flush_ns", &Metrics::flush_ns},
+      {"flush_write_cuts", &Metrics::flush_write_cuts},
       {"page_bytes_written", &Metrics::page_bytes_written},
       {"pages_read", &Metrics::pages_read},
       {"gets_from_disk", &Metrics::gets_from_disk},

@@ -179,13 +179,14 @@ std::string write_lines(const JobResult& result) {
              bytes_text(diff(&Metrics::log_written_bytes)), bytes_text(after.log_bytes_in_use),
              diff(&Metrics::log_segments_late)) +
          fmt::format(
-             "  flush        : flushes={}, busy={:.0f}ms, pages={}, memtables={}\n"
+             "  flush        : flushes={}, busy={:.0f}ms, pages={}, memtables={}, in flight={} (halved {})\n"
              "  stalls       : delayed commits={} ({:.0f}ms, max {:.1f}ms), tasks over 2ms={}\n"
              "  runs         : made={}, joined={}, slices merged={}, entries waiting={}, filters={}, zones cleaned={}\n",
              diff(&Metrics::flushes), ms_of(diff(&Metrics::flush_ns)), bytes_text(diff(&Metrics::page_bytes_written)),
-             bytes_text(after.memtable_bytes), diff(&Metrics::delayed_commits), ms_of(diff(&Metrics::delayed_ns)),
-             ms_of(after.delayed_ns_max), diff(&Metrics::stalls), diff(&Metrics::runs_made), diff(&Metrics::runs_joined),
-             diff(&Metrics::run_slices), after.run_entries, bytes_text(after.run_filter_bytes), diff(&Metrics::zones_cleaned));
+             bytes_text(after.memtable_bytes), bytes_text(after.flush_write_bytes), diff(&Metrics::flush_write_cuts),
+             diff(&Metrics::delayed_commits), ms_of(diff(&Metrics::delayed_ns)), ms_of(after.delayed_ns_max),
+             diff(&Metrics::stalls), diff(&Metrics::runs_made), diff(&Metrics::runs_joined), diff(&Metrics::run_slices),
+             after.run_entries, bytes_text(after.run_filter_bytes), diff(&Metrics::zones_cleaned));
 }
 
 std::string penstock_lines(const JobResult& result) {
