@@ -64,7 +64,8 @@ std::size_t Arena::next_chunk_bytes() const noexcept {
 
 reactor::PooledBuffer Arena::make_buffer(std::size_t bytes) const {
   const bool is_pooled = pool_ != nullptr && base::align_up(bytes, kPageBytes) == reactor::ChunkPool::kChunkBytes;
-  return is_pooled ? pool_->take() : reactor::PooledBuffer(reactor::AlignedBuffer(bytes), nullptr);
+  return is_pooled ? pool_->take()
+                   : reactor::PooledBuffer(reactor::AlignedBuffer(bytes, reactor::AlignedBuffer::Pages::kSmall), nullptr);
 }
 
 Arena::Chunk* Arena::add_chunk(std::size_t bytes) {

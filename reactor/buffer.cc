@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/integer.h"
 #include "penstock/bytes.h"
+#include "reactor/buffer_source.h"
 
 namespace penstock::reactor {
 
@@ -17,6 +18,7 @@ constexpr std::size_t kHugePageBytes = 2_MiB;
 constexpr std::size_t kHugeFromBytes = 2_MiB;
 
 std::atomic<std::uint64_t> total{0};
+constinit BufferSource* buffer_source = nullptr;
 
 /// A mapping of `bytes` that starts on a 2 MiB boundary, or null: one that is larger, cut at both ends.
 void* map_huge_aligned(std::size_t bytes, int advice) noexcept {
@@ -37,9 +39,20 @@ void* map_huge_aligned(std::size_t bytes, int advice) noexcept {
 
 }  // namespace
 
+void set_buffer_source(BufferSource* source) noexcept {
+  PENSTOCK_ASSERT_EQ(total.load(std::memory_order_relaxed), 0U);
+  buffer_source = source;
+}
+
 AlignedBuffer::AlignedBuffer(std::size_t bytes, Pages pages) noexcept {
   if (bytes == 0 || bytes > SIZE_MAX / 2) return;
   const std::size_t rounded_bytes = base::align_up<std::size_t>(bytes, kPageBytes);
+  if (buffer_source != nullptr) {
+    data_ = static_cast<std::byte*>(buffer_source->take(rounded_bytes, pages));
+    bytes_ = data_ == nullptr ? 0 : rounded_bytes;
+    total.fetch_add(bytes_, std::memory_order_relaxed);
+    return;
+  }
   void* data = nullptr;
   if (rounded_bytes >= kHugeFromBytes) {
     data = map_huge_aligned(rounded_bytes, pages == Pages::kLarge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
@@ -57,13 +70,17 @@ AlignedBuffer::AlignedBuffer(std::size_t bytes, Pages pages) noexcept {
 
 AlignedBuffer::~AlignedBuffer() {
   if (data_ == nullptr) return;
+  total.fetch_sub(bytes_, std::memory_order_relaxed);
+  if (buffer_source != nullptr) {
+    buffer_source->give(data_, bytes_);
+    return;
+  }
   const int failed = munmap(data_, bytes_);
   PENSTOCK_ASSERT_EQ(failed, 0);
-  total.fetch_sub(bytes_, std::memory_order_relaxed);
 }
 
 void AlignedBuffer::populate() const noexcept {
-  if (data_ == nullptr) return;
+  if (data_ == nullptr || buffer_source != nullptr) return;
   const bool is_done = madvise(data_, bytes_, MADV_POPULATE_WRITE) == 0;
   // Small pages were right for now; the system may join them in its own time.
   if (bytes_ >= kHugeFromBytes) madvise(data_, bytes_, MADV_HUGEPAGE);

@@ -11,6 +11,13 @@
 
 namespace penstock::reactor {
 
+namespace {
+
+/// Of each write, for the trace's hash: what differs, differs in the first block.
+constexpr std::size_t kHashedBytes = kBlockBytes;
+
+}  // namespace
+
 SimDisk::SimDisk(std::uint64_t seed, const SimDiskOptions& options)
     : faults_(seed), capacity_bytes_(options.capacity_bytes), root_(std::make_shared<SimDirectory>()) {
   root_->id = next_id_++;
@@ -34,20 +41,25 @@ Status SimDisk::begin_call(SimEvent event, std::string_view path) {
   if (!begin_event(event)) return Status::from_errno(EIO);
   const SimFault fault = faults_.planned(event, path);
   faults_.mix(base::checksum(std::as_bytes(std::span(path)), static_cast<std::uint64_t>(event)));
+  faults_.trace({.number = is_numbered(event) ? faults_.events() : 0, .event = event, .path = path, .result = fault.result});
   if (fault.result < 0) return Status::from_errno(-fault.result);
   return Status::ok();
 }
 
 SimFault SimDisk::fault_for(SimEvent event, const SimInode& inode, std::uint64_t bytes, const Caller& caller) {
   SimFault fault = faults_.planned(event, inode.path);
-  if (fault.result == 0 && fault.short_bytes == 0 && caller.is_entry) {
-    fault = faults_.drawn(event, bytes, caller.granule, caller.is_blocking);
+  if (fault.is_none() && caller.is_entry) {
+    fault = faults_.drawn(event, inode.path, bytes, caller.granule, caller.is_blocking);
   }
   return fault;
 }
 
-void SimDisk::trace(SimEvent event, std::uint64_t id, std::uint64_t offset, std::int64_t result) noexcept {
-  faults_.mix((id << 8U) | static_cast<std::uint64_t>(event));
+void SimDisk::trace(SimEvent event, const SimInode& inode, std::uint64_t offset, std::int64_t result) {
+  if (faults_.is_traced()) {
+    const std::uint64_t number = is_numbered(event) ? faults_.events() : 0;
+    faults_.trace({.number = number, .event = event, .path = inode.path, .offset = offset, .result = result});
+  }
+  faults_.mix((inode.id << 8U) | static_cast<std::uint64_t>(event));
   faults_.mix(offset);
   faults_.mix(static_cast<std::uint64_t>(result));
 }
@@ -86,14 +98,20 @@ std::int64_t SimDisk::read(SimInode& inode, std::uint64_t offset, std::span<std:
   if (!begin_event(SimEvent::kRead)) return -EIO;
   const SimFault fault = fault_for(SimEvent::kRead, inode, buffer.size(), caller);
   if (fault.result < 0) {
-    trace(SimEvent::kRead, inode.id, offset, fault.result);
+    trace(SimEvent::kRead, inode, offset, fault.result);
     return fault.result;
+  }
+  if (inode.unreadable.count() != 0 &&
+      inode.unreadable.count_in(offset / kBlockBytes, base::div_ceil<std::uint64_t>(offset + buffer.size(), kBlockBytes)) !=
+          0) {
+    trace(SimEvent::kRead, inode, offset, -EIO);
+    return -EIO;
   }
   std::uint64_t bytes = offset >= inode.bytes ? 0 : std::min<std::uint64_t>(buffer.size(), inode.bytes - offset);
   bytes -= std::min<std::uint64_t>(bytes, fault.short_bytes);
   inode.current.read(offset, buffer.first(bytes));
   const auto result = static_cast<std::int64_t>(bytes);
-  trace(SimEvent::kRead, inode.id, offset, result);
+  trace(SimEvent::kRead, inode, offset, result);
   return result;
 }
 
@@ -107,6 +125,9 @@ std::uint64_t SimDisk::begin_write(std::shared_ptr<SimInode> inode, std::uint64_
 SimDisk::Written SimDisk::apply_write(SimInode& inode, std::uint64_t offset, std::span<const std::byte> data) {
   if (data.empty()) return {};
   if (!allocate(inode, offset, data.size())) return {.result = -ENOSPC};
+  if (inode.unreadable.count() != 0) {
+    inode.unreadable.remove(offset / kBlockBytes, base::div_ceil<std::uint64_t>(offset + data.size(), kBlockBytes));
+  }
   inode.current.write(offset, data);
   inode.bytes = std::max(inode.bytes, offset + data.size());
   SimChange change{.kind = SimChange::Kind::kWrite, .offset = offset, .bytes = data.size()};
@@ -127,6 +148,17 @@ void SimDisk::apply_torn_write(SimInode& inode, std::uint64_t offset, std::span<
   }
 }
 
+/// The write says that it went well, whatever became of it.
+SimDisk::Written SimDisk::lie(SimLie lie, SimInode& inode, std::uint64_t offset, std::span<const std::byte> data) {
+  const std::uint64_t blocks = inode.bytes / kBlockBytes;
+  if (lie == SimLie::kMisdirected && blocks > 1 && data.size() <= inode.bytes) {
+    const std::uint64_t last = (inode.bytes - data.size()) / kBlockBytes;
+    const std::uint64_t block = faults_.random().below(last + 1);
+    if (block != offset / kBlockBytes) static_cast<void>(apply_write(inode, block * kBlockBytes, data));
+  }
+  return {.result = static_cast<std::int64_t>(data.size())};
+}
+
 SimDisk::Written SimDisk::finish_write(std::uint64_t write, const Caller& caller) {
   // Before it is taken off the list: power may go off at this very event, and then the write was in flight.
   if (!begin_event(SimEvent::kWrite)) return {.result = -EIO};
@@ -140,12 +172,14 @@ SimDisk::Written SimDisk::finish_write(std::uint64_t write, const Caller& caller
   if (fault.result < 0) {
     if (fault.result == -EIO) apply_torn_write(inode, started.offset, started.data);
     written.result = fault.result;
+  } else if (fault.lie != SimLie::kNone) {
+    written = lie(fault.lie, inode, started.offset, started.data);
   } else {
     const std::size_t short_bytes = std::min<std::size_t>(started.data.size(), fault.short_bytes);
     written = apply_write(inode, started.offset, started.data.first(started.data.size() - short_bytes));
   }
-  faults_.mix(base::checksum(started.data));
-  trace(SimEvent::kWrite, inode.id, started.offset, written.result);
+  faults_.mix(base::checksum(started.data.first(std::min(started.data.size(), kHashedBytes))));
+  trace(SimEvent::kWrite, inode, started.offset, written.result);
   return written;
 }
 
@@ -162,7 +196,7 @@ Status SimDisk::resize(SimInode& inode, std::uint64_t bytes, bool reserve) {
   }
   if (bytes != inode.bytes) add_change(inode, {.kind = SimChange::Kind::kResize, .offset = bytes});
   inode.bytes = bytes;
-  trace(SimEvent::kResize, inode.id, bytes, 0);
+  trace(SimEvent::kResize, inode, bytes, 0);
   return Status::ok();
 }
 
@@ -170,7 +204,7 @@ Status SimDisk::fill(SimInode& inode, std::uint64_t offset, std::uint64_t bytes)
   PENSTOCK_TRY(begin_call(SimEvent::kFill, inode.path));
   if (offset % kBlockBytes != 0 || bytes % kBlockBytes != 0 || offset + bytes > inode.bytes) return Status::from_errno(EINVAL);
   if (!allocate(inode, offset, bytes)) return Status::from_errno(ENOSPC);
-  trace(SimEvent::kFill, inode.id, offset, 0);
+  trace(SimEvent::kFill, inode, offset, 0);
   return Status::ok();
 }
 
@@ -181,7 +215,7 @@ Status SimDisk::punch(SimInode& inode, std::uint64_t offset, std::uint64_t bytes
   const std::uint64_t freed = inode.allocated.remove(offset / kBlockBytes, (offset + bytes) / kBlockBytes);
   if (inode.is_charged) used_blocks_ -= freed;
   add_change(inode, {.kind = SimChange::Kind::kPunch, .offset = offset, .bytes = bytes});
-  trace(SimEvent::kPunch, inode.id, offset, 0);
+  trace(SimEvent::kPunch, inode, offset, 0);
   return Status::ok();
 }
 
@@ -210,7 +244,7 @@ void SimDisk::make_sector_durable(SimInode& inode, const SimChange& change, std:
 std::int64_t SimDisk::sync(SimInode& inode, std::uint64_t until, std::span<const std::uint64_t> own, const Caller& caller) {
   if (!begin_event(SimEvent::kSync)) return -EIO;
   const SimFault fault = fault_for(SimEvent::kSync, inode, 0, caller);
-  trace(SimEvent::kSync, inode.id, until, fault.result);
+  trace(SimEvent::kSync, inode, until, fault.result);
   const auto is_covered = [until, own](const SimChange& change) {
     return change.sequence <= until || std::find(own.begin(), own.end(), change.sequence) != own.end();
   };

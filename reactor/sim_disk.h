@@ -47,6 +47,9 @@ struct SimCut {
   Data data = Data::kSectors;
   Names names = Names::kAny;
   bool noise = false;  ///< With kSectors: sectors of writes in flight may hold random bytes.
+  /// Of each write in flight exactly so many of its first sectors are there, whatever `data` says of the rest. ~0: as `data`
+  /// says.
+  std::uint64_t in_flight_sectors = ~0ULL;
   std::uint64_t seed = 0;
 
   /// All of it drawn from the seed.
@@ -75,6 +78,7 @@ struct SimInode : std::enable_shared_from_this<SimInode> {
   bool diverged = false;           ///< A sync lost data: `current` is not `durable` plus `changes`.
   SimBlockSet allocated;
   SimBlockSet durable_allocated;
+  SimBlockSet unreadable;
   std::uint32_t links = 0;
   std::uint32_t opens = 0;
   bool is_charged = true;  ///< Its blocks count as used.
@@ -127,6 +131,8 @@ class SimDisk {
   void cut_power(std::uint64_t seed) { cut_power(SimCut::draw(seed)); }
   /// The same for SIGKILL: completed changes and names stay, writes in flight happen or not.
   void kill_process(std::uint64_t seed);
+  /// After a process has gone: what a failed sync lost is not seen any more, as direct I/O reads the device itself.
+  void forget_lost();
   /// Grows by one at each cut or kill: systems of another generation are dead.
   std::uint64_t generation() const noexcept { return generation_; }
 
@@ -136,7 +142,11 @@ class SimDisk {
   Status write_all(const std::string& path, std::span<const std::byte> data);
   /// Damages the medium: what is durable and what is seen.
   Status flip_byte(const std::string& path, std::uint64_t offset, std::uint8_t mask);
+  /// Reads that touch the range fail with EIO until it is written.
+  Status make_unreadable(const std::string& path, std::uint64_t offset, std::uint64_t bytes);
   bool exists(const std::string& path) const;
+  /// With the power off: how many sectors, at most, the writes in flight have up to their last byte that is not zero.
+  std::uint64_t interrupted_sectors() const noexcept;
   /// Paths of all files, sorted.
   std::vector<std::string> list_files() const;
   /// Bytes of changes that a cut could lose.
@@ -198,7 +208,8 @@ class SimDisk {
   bool begin_event(SimEvent event);
   SimFault fault_for(SimEvent event, const SimInode& inode, std::uint64_t bytes, const Caller& caller);
   Status begin_call(SimEvent event, std::string_view path);
-  void trace(SimEvent event, std::uint64_t id, std::uint64_t offset, std::int64_t result) noexcept;
+  void trace(SimEvent event, const SimInode& inode, std::uint64_t offset, std::int64_t result);
+  Written lie(SimLie lie, SimInode& inode, std::uint64_t offset, std::span<const std::byte> data);
 
   bool allocate(SimInode& inode, std::uint64_t offset, std::uint64_t bytes);
   void release_if_unused(SimInode& inode) noexcept;

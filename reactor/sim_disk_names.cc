@@ -224,6 +224,13 @@ Status SimDisk::write_all(const std::string& path, std::span<const std::byte> da
   return Status::ok();
 }
 
+Status SimDisk::make_unreadable(const std::string& path, std::uint64_t offset, std::uint64_t bytes) {
+  const SimNode node = find(path);
+  if (node.file == nullptr) return Status::from_errno(ENOENT);
+  node.file->unreadable.add(offset / kBlockBytes, (offset + bytes + kBlockBytes - 1) / kBlockBytes);
+  return Status::ok();
+}
+
 Status SimDisk::flip_byte(const std::string& path, std::uint64_t offset, std::uint8_t mask) {
   const SimNode node = find(path);
   if (node.file == nullptr) return Status::from_errno(ENOENT);

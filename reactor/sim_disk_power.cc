@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <unordered_map>
+#include <utility>
 
 #include "base/assert.h"
 #include "reactor/sim_disk.h"
@@ -47,6 +48,7 @@ void SimDisk::cut_power(const SimCut& cut) {
 void SimDisk::kill_process(std::uint64_t seed) {
   power_off();
   base::Random random(seed);
+  forget_lost();
   for (Interrupted& interrupted : interrupted_) {
     const SimChange& change = interrupted.change;
     if (random.one_in(2)) continue;
@@ -55,6 +57,39 @@ void SimDisk::kill_process(std::uint64_t seed) {
   }
   interrupted_.clear();
   restart();
+}
+
+void SimDisk::forget_lost() {
+  for (auto& [id, inode] : dirty_files_) {
+    if (!inode->diverged) continue;
+    inode->current = inode->durable;
+    inode->bytes = inode->durable_bytes;
+    const std::vector<SimChange> changes = std::exchange(inode->changes, {});
+    for (const SimChange& change : changes) {  // Those after the failed sync.
+      if (change.kind == SimChange::Kind::kResize) {
+        if (change.offset < inode->bytes) inode->current.truncate(change.offset);
+        inode->bytes = change.offset;
+      } else if (change.data.empty()) {
+        inode->current.write_zeros(change.offset, change.bytes);
+      } else {
+        inode->current.write(change.offset, change.data);
+      }
+      if (change.kind == SimChange::Kind::kWrite) inode->bytes = std::max(inode->bytes, change.offset + change.bytes);
+    }
+    inode->changes = changes;
+    inode->diverged = false;
+  }
+}
+
+std::uint64_t SimDisk::interrupted_sectors() const noexcept {
+  std::uint64_t sectors = 0;
+  for (const Interrupted& interrupted : interrupted_) {
+    const std::vector<std::byte>& data = interrupted.change.data;
+    std::size_t used = data.size();
+    while (used > 0 && data[used - 1] == std::byte{0}) --used;
+    sectors = std::max<std::uint64_t>(sectors, (used + kSimSectorBytes - 1) / kSimSectorBytes);
+  }
+  return sectors;
 }
 
 // --- data ---
@@ -88,6 +123,12 @@ void SimDisk::settle_change(const SimCut& cut, base::Random& random, const Candi
                             std::size_t point) {
   SimInode& inode = *candidate.inode;
   const SimChange& change = *candidate.change;
+  if (change.was_in_flight && cut.in_flight_sectors != ~0ULL) {
+    const std::uint64_t kept = std::min(change.bytes, cut.in_flight_sectors * kSimSectorBytes);
+    make_sector_durable(inode, change, change.offset, change.offset + kept);
+    if (kept > 0) inode.durable_bytes = std::max(inode.durable_bytes, change.offset + kept);
+    return;
+  }
   bool is_kept = false;
   switch (cut.data) {
     case SimCut::Data::kNone:

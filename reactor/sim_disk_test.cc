@@ -59,6 +59,60 @@ std::size_t count_of(const SimDisk& disk, const std::string& path, int value) {
 
 // --- data ---
 
+TEST(SimDisk, AWriteInFlightIsTornWhereTheCutSays) {
+  for (std::uint64_t sectors = 0; sectors <= 8; ++sectors) {
+    const std::unique_ptr<SimDisk> disk = disk_with_file(1);
+    SimSystem system(*disk);
+    const std::vector<std::byte> sevens(kBlockBytes, std::byte{7});
+    const Result<std::shared_ptr<SimInode>> inode = disk->open("/f", {});
+    ASSERT_TRUE(inode.has_value());
+    disk->begin_write(*inode, 0, sevens);
+    disk->power_off();
+    EXPECT_EQ(disk->interrupted_sectors(), 8U);
+    disk->cut_power({.data = SimCut::Data::kNone, .names = SimCut::Names::kNone, .in_flight_sectors = sectors});
+    EXPECT_EQ(count_of(*disk, "/f", 7), sectors * kSimSectorBytes);
+    EXPECT_EQ(count_of(*disk, "/f", 1), kBlockBytes - (sectors * kSimSectorBytes));
+  }
+}
+
+TEST(SimDisk, AnUnreadableBlockIsReadAgainOnceItIsWritten) {
+  const std::unique_ptr<SimDisk> disk = disk_with_file(3);
+  ASSERT_TRUE(disk->make_unreadable("/f", kBlockBytes, 1).is_ok());
+  EXPECT_TRUE(disk->make_unreadable("/absent", 0, 1).is(Code::kNotFound));
+  SimSystem system(*disk);
+  TestFile file(system, "/f");
+  const AlignedBuffer buffer(3 * kBlockBytes);
+  EXPECT_TRUE(system.read_file(file.fd(), 0, buffer.span().first(kBlockBytes)).is_ok());
+  EXPECT_EQ(system.read_file(file.fd(), 0, buffer.span()).error_number(), EIO);
+  ASSERT_TRUE(file.write(kBlockBytes, kBlockBytes, 2).is_ok());
+  EXPECT_TRUE(system.read_file(file.fd(), 0, buffer.span()).is_ok());
+}
+
+TEST(SimDisk, WhatAFailedSyncLostIsSeenUntilTheProcessHasGone) {
+  const std::unique_ptr<SimDisk> disk = disk_with_file(2);
+  {
+    SimSystem system(*disk);
+    TestFile file(system, "/f");
+    ASSERT_TRUE(file.write(0, kBlockBytes, 2).is_ok());
+    disk->faults().fail_nth(SimEvent::kSync, 1, {.result = -EIO, .short_bytes = 0, .sync_loss = SimSyncLoss::kLost});
+    EXPECT_FALSE(file.sync().is_ok());
+    ASSERT_TRUE(file.write(kBlockBytes, kBlockBytes, 3).is_ok());
+    EXPECT_EQ(count_of(*disk, "/f", 2), kBlockBytes);
+  }
+  disk->kill_process(1);
+  EXPECT_EQ(count_of(*disk, "/f", 2), 0U);
+  EXPECT_EQ(count_of(*disk, "/f", 1), kBlockBytes);
+  EXPECT_EQ(count_of(*disk, "/f", 3), kBlockBytes);
+}
+
+TEST(SimDisk, ListingsAreCountedLikeOtherEvents) {
+  SimDisk disk(1);
+  SimSystem system(disk);
+  ASSERT_TRUE(system.list_directory("/").has_value());
+  EXPECT_EQ(disk.faults().events_of(SimEvent::kList), 1U);
+  EXPECT_EQ(disk.faults().struck(), 0U);
+}
+
 TEST(SimDisk, SyncedDataSurvivesEveryCut) {
   for (std::uint64_t seed = 0; seed < kSeeds; ++seed) {
     SimDisk disk(seed);

@@ -1,11 +1,31 @@
 #include "reactor/sim_faults.h"
 
+#include <array>
 #include <cerrno>
 #include <utility>
 
 #include "base/assert.h"
 
 namespace penstock::reactor {
+
+std::string_view name_of(SimEvent event) noexcept {
+  static constexpr std::array<std::string_view, kSimEventKinds> kNames{"open",
+                                                                       "create",
+                                                                       "lock",
+                                                                       "read",
+                                                                       "write",
+                                                                       "sync",
+                                                                       "resize",
+                                                                       "punch",
+                                                                       "fill",
+                                                                       "rename",
+                                                                       "remove",
+                                                                       "make directory",
+                                                                       "remove directory",
+                                                                       "sync directory",
+                                                                       "list"};
+  return kNames[static_cast<std::size_t>(event)];
+}
 
 void SimFaults::fail_nth(SimEvent event, std::uint64_t nth, SimFault fault, std::string path_part) {
   PENSTOCK_ASSERT_GT(nth, 0U);
@@ -64,7 +84,31 @@ SimFault SimFaults::planned(SimEvent event, std::string_view path) {
   return struck;
 }
 
-SimFault SimFaults::drawn(SimEvent event, std::uint64_t bytes, std::uint32_t granule, bool blocking) {
+SimFault SimFaults::drawn_error(SimEvent event) {
+  const auto strikes = [this](std::uint32_t one_in) { return one_in != 0 && random_.one_in(one_in); };
+  SimFault fault;
+  if (event == SimEvent::kRead && strikes(rates_.read_error_one_in)) fault.result = -EIO;
+  if (event == SimEvent::kSync && strikes(rates_.sync_error_one_in)) {
+    fault = {.result = -EIO, .short_bytes = 0, .sync_loss = rates_.sync_loss};
+  }
+  if (event == SimEvent::kWrite) {
+    if (strikes(rates_.write_error_one_in)) {
+      fault.result = -EIO;
+    } else if (strikes(rates_.lost_one_in)) {
+      fault.lie = SimLie::kLost;
+    } else if (strikes(rates_.misdirected_one_in)) {
+      fault.lie = SimLie::kMisdirected;
+    }
+  }
+  if (!fault.is_none()) ++struck_;
+  if (fault.lie != SimLie::kNone) ++lies_;
+  return fault;
+}
+
+SimFault SimFaults::drawn(SimEvent event, std::string_view path, std::uint64_t bytes, std::uint32_t granule, bool blocking) {
+  if (path.find(rates_.path_part) != std::string_view::npos) {
+    if (const SimFault error = drawn_error(event); !error.is_none()) return error;
+  }
   if (rates_.interrupted_one_in != 0 && random_.one_in(rates_.interrupted_one_in)) return {.result = -EINTR};
   if (rates_.again_one_in != 0 && !blocking && random_.one_in(rates_.again_one_in)) return {.result = -EAGAIN};
   const bool moves_data = event == SimEvent::kRead || event == SimEvent::kWrite;

@@ -200,7 +200,9 @@ std::uint64_t SimIo::draw_latency_ns(Op op) {
       break;
   }
   const std::uint64_t latency_ns = (base_ns / 2) + random_.below(base_ns * 2);
-  return random_.one_in(128) ? latency_ns * 100 : latency_ns;
+  const std::uint32_t slow_one_in = system_.disk().faults().rates().slow_one_in;
+  const bool is_slow = random_.one_in(128) || (slow_one_in != 0 && random_.one_in(slow_one_in));
+  return is_slow ? latency_ns * 100 : latency_ns;
 }
 
 }  // namespace penstock::reactor

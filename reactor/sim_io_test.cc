@@ -281,6 +281,32 @@ TEST_F(SimIoTest, BlockingEntriesAreSparedTryAgain) {
   EXPECT_EQ(io_->counters().again, 1U);
 }
 
+TEST_F(SimIoTest, AWriteThatIsLostOrMisdirectedSaysThatItWentWell) {
+  SimRates rates;
+  rates.path_part = "/f";
+  rates.lost_one_in = 1;
+  disk_->faults().set_rates(rates);
+  submit({write_of(0)});
+  run_all();
+  EXPECT_EQ(slots_[0].result, static_cast<std::int32_t>(kBlockBytes));
+  EXPECT_EQ(disk_->unsynced_bytes(), 0U);
+  rates.lost_one_in = 0;
+  rates.misdirected_one_in = 1;
+  disk_->faults().set_rates(rates);
+  for (std::uint32_t count = 0; count < 20; ++count) {
+    submit({write_of(0)});
+    run_all();
+    EXPECT_EQ(slots_[0].result, static_cast<std::int32_t>(kBlockBytes));
+  }
+  EXPECT_GT(disk_->unsynced_bytes(), 0U);
+  EXPECT_EQ(disk_->faults().lies(), 21U);
+  rates.path_part = "/other";
+  disk_->faults().set_rates(rates);
+  submit({write_of(0)});
+  run_all();
+  EXPECT_EQ(disk_->faults().lies(), 21U);
+}
+
 TEST_F(SimIoTest, AHeldLockOutlivesItsFileNumberUntilTheIoIsGone) {
   const Fd lock = *system_->lock_file("/LOCK", true);
   ASSERT_TRUE(io_->hold_file(lock).is_ok());
