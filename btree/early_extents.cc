@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/checksum.h"
 #include "base/integer.h"
+#include "base/sometimes.h"
 #include "btree/extent_head.h"
 #include "btree/page.h"
 #include "btree/page_format.h"
@@ -88,6 +89,7 @@ Task<Status> PageStore::Impl::sync_early(std::uint16_t number) {
   while (sync.covered < ticket) {
     if (poisoned_) co_return failure();
     if (sync.is_running) {
+      PENSTOCK_SOMETIMES("extents: values share a sync", true);
       co_await early_sync_ended_.wait();
       continue;
     }
@@ -100,6 +102,7 @@ Task<Status> PageStore::Impl::sync_early(std::uint16_t number) {
     sync.covered = status.is_ok() ? covers : sync.covered;
     early_sync_ended_.notify_all();
     PENSTOCK_CO_TRY(status);
+    if (poisoned_) co_return failure();  // By a pass's sync of the same file, which may have lost what ours should cover.
   }
   co_return Status::ok();
 }
@@ -174,6 +177,7 @@ Status PageStore::Impl::find_file_zones(Address address, std::uint64_t blocks) {
   const auto zones = static_cast<std::uint32_t>(*bytes / kZoneBytes);
   const bool is_there = address.block + blocks <= std::uint64_t{zones} * kZoneBlocks;
   if (!is_there || zones <= map_.zone_count(address.file)) return Status(Code::kCorruption);
+  PENSTOCK_SOMETIMES("extents: the log names one in growth that no superblock names", true);
   map_.grow_file(address.file, zones);
   return Status::ok();
 }

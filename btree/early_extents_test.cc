@@ -3,6 +3,7 @@
 // or reaches them. Method: extents of all sizes beside scripted passes on the simulated disk.
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <string>
 #include <vector>
 
@@ -147,6 +148,35 @@ TEST_F(EarlyExtents, ThatCannotBeThereAreNotClaimed) {
   EXPECT_FALSE(store().claim_early({.address = {.file = 9, .block = 256}, .value_bytes = 70'000}));
   EXPECT_FALSE(store().claim_early({.address = {.file = 1, .block = 3}, .value_bytes = 70'000}));  // Among the tables.
   EXPECT_FALSE(store().claim_early({.address = {.file = 1, .block = 256}, .value_bytes = 0}));
+}
+
+/// A sync that fails takes with it what others wrote to the file; theirs then succeeds, and covers nothing of that any more.
+TEST(EarlyExtentsBesideAPass, NeitherBelievesItsOwnSyncOnceTheOthersHasFailed) {
+  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+    for (std::uint64_t nth = 1; nth <= 4; ++nth) {
+      StoreHarness harness(seed);
+      harness.create();
+      harness.open();
+      ASSERT_TRUE(harness.script_pass(1).is_ok());
+      harness.disk().faults().fail_nth(reactor::SimEvent::kSync, nth,
+                                       {.result = -EIO, .short_bytes = 0, .sync_loss = reactor::SimSyncLoss::kLost}, "pages-");
+      const std::string value = filler(seed, 90'000);
+      const std::vector<PageStore::EarlyValue> values(1, {.family = kTestFamily, .key = "key", .value = value});
+      std::vector<ExtentPointer> extents;
+      reactor::SimJob<Status> early = harness.world().start(0, &PageStore::put_early, &harness.store(), values, &extents);
+      harness.script_pass(2).ignore("it may fail");
+      ASSERT_TRUE(harness.world().run_until([&early] { return early.is_done(); }));
+      const bool is_put = early.take().is_ok();
+      harness.cut({.data = reactor::SimCut::Data::kNone, .names = reactor::SimCut::Names::kNone});
+      harness.open();
+      ASSERT_EQ(harness.verify(), "") << "seed " << seed << ", sync " << nth;
+      if (!is_put) continue;
+      ASSERT_TRUE(harness.store().claim_early(extents.front()));
+      const Result<std::string> found =
+          harness.world().run(0, &PageStore::read_extent, &harness.store(), extents.front(), kTestFamily);
+      ASSERT_TRUE(found.has_value() && *found == value) << "seed " << seed << ", sync " << nth;
+    }
+  }
 }
 
 }  // namespace

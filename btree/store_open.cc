@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/checksum.h"
+#include "base/sometimes.h"
 #include "btree/page_store_impl.h"
 #include "btree/zone_table.h"
 
@@ -37,6 +38,7 @@ Task<Result<SuperblockContent>> PageStore::Impl::read_slot(std::uint32_t slot) {
     }
     Result<SuperblockContent> content = decode_superblock(super_buffer_.span(), slot, options_.identity, options_.shard);
     if (content.has_value() || !content.error().is(Code::kCorruption)) co_return content;
+    PENSTOCK_SOMETIMES("superblock: a slot is unreadable", true);
     failed = content.error();
   }
   co_return std::unexpected(failed);
@@ -72,6 +74,7 @@ Task<Failure> PageStore::Impl::open() {
     if (status.is_ok()) status = co_await open_generation(&*slots[slot]);
     if (status.is_ok()) {
       adopt_slots(*slots[slot], slots[1 - slot]);
+      PENSTOCK_SOMETIMES("superblock: the newest one does not open", !first_failure.is_ok());
       passed_over_ = first_failure.with_shard(options_.shard);
       co_return Failure();
     }
@@ -112,6 +115,8 @@ Task<Status> PageStore::Impl::open_page_file(const FileRecord* record, std::uint
   // Longer is growth that no superblock came to name.
   const Result<std::uint64_t> bytes = reactor_.system().file_bytes(file.fd());
   if (!bytes.has_value()) co_return placed(bytes.error(), 0);
+  PENSTOCK_SOMETIMES("space: a page file is longer than its superblock says",
+                     *bytes > std::uint64_t{record->zones} * kZoneBytes);
   if (*bytes < std::uint64_t{record->zones} * kZoneBytes) {
     co_return placed(Status(Code::kCorruption), *bytes / kPageBlockBytes);
   }

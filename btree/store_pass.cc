@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/checksum.h"
 #include "base/integer.h"
+#include "base/sometimes.h"
 #include "btree/page.h"
 #include "btree/page_format.h"
 #include "btree/page_store_impl.h"
@@ -93,6 +94,7 @@ void PageStore::Impl::free_page(const ChildPointer& pointer) {
 
 void PageStore::Impl::collect_failures() {
   for (const PageWriter::FailedWrite& failed : writer_.take_failures()) {
+    PENSTOCK_SOMETIMES("space: a write of pages failed", true);
     const bool is_full = failed.status.is(Code::kNoSpace);
     const std::uint32_t end = failed.address.block + failed.blocks;
     for (std::uint32_t block = failed.address.block; block < end; block = ((block / kZoneBlocks) + 1) * kZoneBlocks) {
@@ -127,6 +129,7 @@ Task<Status> PageStore::Impl::throttle() {
   const Status reserved = co_await reserve(kBlocksBetweenThrottles, map_.may_use_reserve());
   // On a full disk most passes write less than that: put_page() says when the last zone is used up.
   const bool goes_on = reserved.is(Code::kNoSpace) && map_.may_use_reserve() && map_.free_zones() > 0;
+  PENSTOCK_SOMETIMES("space: a pass goes on with its last zones", goes_on);
   co_return goes_on ? Status::ok() : reserved;
 }
 
@@ -157,6 +160,9 @@ Task<Status> PageStore::Impl::publish_now(AppliedPosition applied, ChildPointer 
   content.features_compat = current_.features_compat;
   PENSTOCK_CO_TRY(co_await write_tables(&content));
   PENSTOCK_CO_TRY(co_await sync_changed_files());
+  // An early extent's sync of the same file may have failed meanwhile: what it lost, ours has not covered.
+  PENSTOCK_SOMETIMES("pages: a sync went well, another one beside it failed", poisoned_);
+  if (poisoned_) co_return failure();
   PENSTOCK_CO_TRY(co_await write_superblock(&content));
   for (std::uint16_t number = 1; number <= map_.file_count(); ++number) map_.clear_changed(number);
   older_files_ = std::move(current_.files);
@@ -177,6 +183,7 @@ Task<Status> PageStore::Impl::confirm_if_needed() {
 
 /// The contents of current under a new generation, over a slot that must not come back.
 Task<Status> PageStore::Impl::confirm_slot() {
+  PENSTOCK_SOMETIMES("superblock: a slot that must not come back is written over", true);
   PENSTOCK_ASSERT(must_confirm_);
   SuperblockContent content = current_;
   content.superblock.generation = confirm_generation_;
@@ -255,6 +262,7 @@ Task<Status> PageStore::Impl::sync_changed_files() {
   }
   for (const Status& result : results) {
     if (result.is_ok()) continue;
+    PENSTOCK_SOMETIMES("pages: a sync failed", true);
     poisoned_ = true;
     co_return result;
   }
@@ -286,6 +294,7 @@ Task<Status> PageStore::Impl::write_superblock(const SuperblockContent* content)
   if (status.is_ok()) status = co_await reactor_.sync_data(super_.fd());
   other_written_bytes_ += bytes;
   if (status.is_ok()) co_return status;
+  PENSTOCK_SOMETIMES("superblock: its write is of unknown outcome", true);
   poisoned_ = true;
   co_return status.with_place(FileKind::kSuper, offset).with_shard(options_.shard);
 }

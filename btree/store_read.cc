@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/sometimes.h"
 #include "btree/page.h"
 #include "btree/page_format.h"
 #include "btree/page_store_impl.h"
@@ -41,6 +42,7 @@ Task<Result<PageRef>> PageStore::Impl::read_page(ChildPointer pointer, FamilyId 
   if (admit) PageCache::note_use(*frame);
   PageRef page(frame);
   if (frame->is_loading) {
+    PENSTOCK_SOMETIMES("pages: two readers wait for one", true);
     const std::shared_ptr<PendingRead> pending = frame->pending;
     while (frame->is_loading) co_await pending->done.wait();
     if (!pending->status.is_ok()) co_return std::unexpected(pending->status);
@@ -146,6 +148,7 @@ Task<Status> PageStore::Impl::fill_frame(Frame* frame, ChildPointer pointer, Fam
   for (std::uint32_t attempt = 0; attempt < kAttempts; ++attempt) {
     const std::span<const std::byte> unwritten = writer_.find(pointer.address, pointer.blocks);
     if (!unwritten.empty()) {
+      PENSTOCK_SOMETIMES("pages: one is read from the write under way", true);
       std::memcpy(frame->data, unwritten.data(), unwritten.size());
       failed = Status::ok();
     } else {
@@ -153,6 +156,7 @@ Task<Status> PageStore::Impl::fill_frame(Frame* frame, ChildPointer pointer, Fam
       ++counters_.pages_read;
     }
     if (failed.is_ok()) failed = validate_page(frame->bytes(), pointer, family);
+    PENSTOCK_SOMETIMES("pages: one is damaged", failed.is(Code::kCorruption));
     if (failed.is_ok() || !may_be_transient(failed)) break;
   }
   co_return failed.is_ok() ? failed : failed.with_shard(options_.shard);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/sometimes.h"
 #include "btree/page_store_impl.h"
 
 namespace penstock::btree {
@@ -93,6 +94,7 @@ Task<Status> PageStore::Impl::fill_holes(std::size_t zones) {
     const std::optional<Address> hole = map_.find_hole();
     if (!hole.has_value()) break;
     const reactor::Fd file = files_[hole->file - 1U].file.fd();
+    PENSTOCK_SOMETIMES("space: a hole is filled again", true);
     const Status status = reactor_.system().fill_hole(file, std::uint64_t{hole->block} * kPageBlockBytes, kZoneBytes);
     if (!status.is_ok())
       co_return status.with_place(FileKind::kPages, hole->block).with_file(hole->file).with_shard(options_.shard);
@@ -120,6 +122,7 @@ Status PageStore::Impl::resize(std::uint16_t number, std::uint32_t zones) {
   const Result<std::uint64_t> before = system.file_bytes(fd);
   Status status = before.has_value() ? Status::ok() : before.error();
   const std::uint64_t named_bytes = std::uint64_t{named} * kZoneBytes;
+  PENSTOCK_SOMETIMES("space: growth that no superblock named is cut off", status.is_ok() && *before > named_bytes);
   if (status.is_ok() && *before > named_bytes) status = system.resize_file(fd, named_bytes, false);
   if (status.is_ok() && zones > named) status = system.resize_file(fd, std::uint64_t{zones} * kZoneBytes, true);
   const std::uint32_t filled = std::min(zones, named);
@@ -185,6 +188,7 @@ Task<Status> PageStore::Impl::punch_free_zones(std::size_t kept) {
     if (status.is(Code::kNotSupported)) co_return Status::ok();  // The file system keeps them.
     if (!status.is_ok())
       co_return status.with_place(FileKind::kPages, zone.block).with_file(zone.file).with_shard(options_.shard);
+    PENSTOCK_SOMETIMES("space: a zone is given back", true);
     map_.make_hole(zone);
     returned_bytes_ += kZoneBytes;
     co_await reactor_.yield();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
 
 #include "base/assert.h"
@@ -36,7 +37,10 @@ std::uint64_t block_checksum(const Block& block, IdentityBlock header) {
 }  // namespace
 
 Status write_identity(reactor::System& system, const std::string& path, const DatabaseIdentity& identity) {
-  reactor::AlignedBuffer buffer(reactor::kBlockBytes);
+  const reactor::AlignedBuffer buffer(reactor::kBlockBytes);
+  if (!buffer) {
+    return Status::from_errno(ENOMEM);
+  }
   IdentityBlock header;
   header.magic = kIdentityMagic;
   header.version = kFormatVersion;
@@ -75,7 +79,10 @@ Outcome<DatabaseIdentity> read_identity(reactor::System& system, const std::stri
   if (!bytes.has_value() || *bytes != reactor::kBlockBytes) {
     return corrupt(0, "its length is not 4096");
   }
-  reactor::AlignedBuffer buffer(reactor::kBlockBytes);
+  const reactor::AlignedBuffer buffer(reactor::kBlockBytes);
+  if (!buffer) {
+    return std::unexpected(failure_at(Status::from_errno(ENOMEM), "cannot read", path));
+  }
   if (const Status status = system.read_file(*fd, 0, buffer.span()); !status.is_ok()) {
     return std::unexpected(failure_at(status, "cannot read", path));
   }

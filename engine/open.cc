@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/sometimes.h"
 #include "engine/database_core.h"
 #include "engine/old_logs.h"
 #include "engine/remote.h"
@@ -170,10 +171,10 @@ Outcome<bool> DatabaseCore::check_options(const DatabaseOptions& options) const 
   if (options.shards > kShardCountMax) {
     return refuse_option("shards: " + show(options.shards) + " is over the limit of " + show(kShardCountMax));
   }
-  if (options.log_segment_bytes < 1_MiB || options.log_segment_bytes > 64_MiB ||
+  if (options.log_segment_bytes < 64_KiB || options.log_segment_bytes > 64_MiB ||
       options.log_segment_bytes % reactor::kBlockBytes != 0) {
     return refuse_option("log_segment_bytes: " + show(options.log_segment_bytes) +
-                         " is not a multiple of 4096 between 1 MiB and 64 MiB");
+                         " is not a multiple of 4096 between 64 KiB and 64 MiB");
   }
   if (options.log_budget_bytes < 4 * options.log_segment_bytes) {
     return refuse_option("log_budget_bytes: " + show(options.log_budget_bytes) + " is under 4 segments of " +
@@ -256,6 +257,7 @@ Outcome<bool> DatabaseCore::find_or_create() {
     return fail(Status(Code::kAlreadyExists, FileKind::kDirectory, 0), "there is a database in " + directory + " already");
   }
   if (contents->state == DirectoryState::kUnfinished) {
+    PENSTOCK_SOMETIMES("open: an unfinished creation is cleared away", true);
     Outcome<bool> cleared = engine::clear_unfinished(system, directory);
     if (!cleared.has_value()) {
       return cleared;
@@ -337,6 +339,7 @@ Outcome<bool> DatabaseCore::plan_old_logs(OldLogs& old) {
   }
   plan_epoch(epoch_.epoch, epoch_.reactors, epoch_.clean ? &epoch_.clean_ends : nullptr);
   recovery_.clean = epoch_.clean && !recovery_.created;
+  PENSTOCK_SOMETIMES("open: after a clean close", recovery_.clean);
   return true;
 }
 
@@ -376,8 +379,12 @@ Task<Outcome<bool>> DatabaseCore::remove_spare_logs() {
     }
   }
   for (const wal::LogName& name : spares) {
+    PENSTOCK_SOMETIMES("open: segments of an opening without EPOCH", true);
     engine::LogsToRead one{.plans = {LogPlan{.name = name}}, .progress = make_progress(OpenProgress::Stage::kReadingLogs)};
     const Outcome<LogsRead> read = co_await engine::read_logs(parts_.front().get(), std::move(one));
+    if (!read.has_value() && !read.error().status.is(Code::kCorruption)) {
+      co_return std::unexpected(read.error());  // What stands there is not known.
+    }
     if (!read.has_value() || read->groups > 0) {
       co_return fail(Status(Code::kCorruption, FileKind::kEpoch, 0),
                      epoch_path() + ": a log of epoch " + std::to_string(name.epoch) + " has records, but EPOCH is at " +
@@ -510,6 +517,7 @@ Task<Outcome<bool>> DatabaseCore::load_catalog(OldLogs& old) {
   const btree::AppliedPosition applied = first.superblock().applied;
   for (const CatalogOperation& operation : old.catalog) {
     if (operation.end <= wal::Position{.epoch = applied.epoch, .offset = applied.offset}) {
+      PENSTOCK_SOMETIMES("recovery: a catalog operation that is in the tree already", true);
       continue;
     }
     status = catalog_->load(operation.key, operation.value);
@@ -541,6 +549,7 @@ Task<> DatabaseCore::serve() {
     (void)co_await std::move(answer);
   }
   if (epoch_.old_epochs.size() > kOldEpochsMax) {
+    PENSTOCK_SOMETIMES("open: logs of many epochs, flushed before serving", true);
     // An unreadable page does not keep the database shut: its shard says so when it is asked.
     (co_await flush_all()).ignore("flushing ahead only trims the log");
   }
@@ -565,6 +574,7 @@ void DatabaseCore::on_shard_caught_up() {
 /// One file after the other, while commits go on.
 Task<> DatabaseCore::remove_old_logs() {
   const std::vector<wal::LogName> names = std::exchange(old_logs_, {});
+  PENSTOCK_SOMETIMES("open: logs of earlier epochs are removed", !names.empty());
   const std::string directory = engine::log_directory(settings_);
   for (const wal::LogName& name : names) {
     bool has_more = true;

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/checksum.h"
+#include "base/sometimes.h"
 #include "engine/ahead_reader.h"
 #include "engine/reactor_part.h"
 
@@ -53,7 +54,8 @@ void ShardEngine::start(bool catch_up) {
 }
 
 void ShardEngine::submit(engine::CommitCall& call) {
-  if (part_.is_closing()) {
+  // What a flush carries is no new commit: closing flushes too.
+  if (part_.is_closing() && !call.is_carried) {
     call.finish(Status(Code::kClosed));
     return;
   }
@@ -85,6 +87,7 @@ Task<> ShardEngine::write_large_values(engine::CommitCall* call) {
       part_.log().poison(call->prepared);
     }
     if (call->prepared.is(Code::kNoSpace)) {
+      PENSTOCK_SOMETIMES("commit: no space for a large value", true);
       request_release();  // What was overwritten in memory gives its space back.
     }
   }
@@ -135,6 +138,7 @@ void ShardEngine::wait_or_refuse(engine::CommitCall& call) {
     call.finish(Status(Code::kBusy));
     return;
   }
+  PENSTOCK_SOMETIMES("commit: it waits in line", true);
   call.waiting_since_ns = reactor_.now_ns();
   waiting_.push_back(&call);
   part_.line_up(*this);
@@ -343,6 +347,8 @@ void ShardEngine::publish_finished() {
 
 void ShardEngine::fail_unfinished() {
   const Status cause = part_.log().failure();
+  PENSTOCK_SOMETIMES("commit: its outcome is unknown", !in_flight_.empty());
+  PENSTOCK_SOMETIMES("commit: it waited, and the log failed", !waiting_.empty());
   while (!in_flight_.empty()) {  // Applied and perhaps on disk: only reopening tells.
     engine::CommitCall& call = *in_flight_.front();
     in_flight_.pop_front();

@@ -186,6 +186,7 @@ class ShardEngine {
   Task<> run_flusher();
   Task<Status> flush_once();
   Task<Status> carry_damaged(const Generation& generation);
+  Task<Status> wait_for_log(std::uint64_t payload_bytes);
   bool is_in_newer(const Generation& generation, FamilyId family, Bytes key) const noexcept;
   Task<> make_room();
   wal::Log* log_of(const btree::AppliedPosition& applied) const noexcept;

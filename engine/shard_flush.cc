@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/checksum.h"
+#include "base/sometimes.h"
 #include "engine/commit_on_shard.h"
 #include "engine/operation.h"
 #include "engine/reactor_part.h"
@@ -15,6 +16,9 @@ namespace {
 
 /// After a pass failed for want of space or by an I/O error, how long until the next try.
 constexpr std::uint64_t kRetryNs = 100'000'000;
+
+/// How long a flush that carries entries waits before it asks the log again.
+constexpr std::uint64_t kLogWaitNs = 1'000'000;
 
 /// Without a write for so long, a shard is at rest: it makes its reads shorter by emptying its runs. A pause after each slice.
 constexpr std::uint64_t kRestNs = 1'000'000'000;
@@ -98,12 +102,15 @@ Task<> ShardEngine::run_flusher() {
       status = Status::ok();  // The next try leaves that family out.
     }
     if (status.is(Code::kNoSpace)) {
+      PENSTOCK_SOMETIMES("flush: the disk is full", true);
       co_await make_room();
     }
     pass_runs_ = false;
     flush_failure_ = status;
     disk_full_ = status.is(Code::kNoSpace);
     // A failed sync of a page file, or a superblock of unknown fate: the status says which, the store that it goes no further.
+    PENSTOCK_SOMETIMES("flush: a page store of unknown contents poisons its log",
+                       !store_->failure().is_ok() && part_.log().failure().is_ok());
     if (!store_->failure().is_ok() && part_.log().failure().is_ok()) {
       part_.log().poison(status);
     }
@@ -127,6 +134,8 @@ Task<Status> ShardEngine::flush_once() {
     PENSTOCK_CO_TRY(co_await wait_published(applied.sequence));
   }
   const bool drains = std::exchange(drain_wanted_, false) && generation == nullptr;
+  PENSTOCK_SOMETIMES("flush: a superblock without a memtable", generation == nullptr && !drains);
+  PENSTOCK_SOMETIMES("flush: runs are emptied at rest", drains);
   const flush::PassInput input{.memtable = generation != nullptr ? &generation->memtable : nullptr,
                                .applied = applied,
                                .urgent = disk_full_,
@@ -159,7 +168,8 @@ Task<Status> ShardEngine::flush_once() {
 
 /// Shard-I7.
 Task<Status> ShardEngine::carry_damaged(const Generation& generation) {
-  constexpr std::size_t kBatchBytes = 256 * 1024;
+  // An entry may be half as large as a record.
+  const std::uint64_t batch_bytes = std::min<std::uint64_t>(256_KiB, part_.log().record_payload_bytes_max() / 2);
   const std::vector<FamilyId> present = generation.memtable.families();
   std::uint64_t bytes = 0;
   for (const auto& [family, damage] : flusher_->damaged()) {
@@ -172,7 +182,7 @@ Task<Status> ShardEngine::carry_damaged(const Generation& generation) {
     while (cursor.valid()) {
       std::vector<char> payload;
       std::uint32_t operations = 0;
-      for (; cursor.valid() && payload.size() < kBatchBytes; cursor.next()) {
+      for (; cursor.valid() && payload.size() < batch_bytes; cursor.next()) {
         if (is_in_newer(generation, family, cursor.key())) {
           continue;
         }
@@ -185,15 +195,14 @@ Task<Status> ShardEngine::carry_damaged(const Generation& generation) {
       if (operations == 0) {
         continue;
       }
-      if (part_.log().admit(payload.size(), 1) != wal::Log::Admission::kNow) {
-        co_return Status(Code::kNoSpace).with_shard(id_);  // Tried again soon.
-      }
+      PENSTOCK_CO_TRY(co_await wait_for_log(payload.size()));
       engine::CommitOnShard call;
       call.shard = this;
       call.payload = Bytes(payload.data(), payload.size());
       call.operation_count = operations;
       call.families = &families;
       call.payload_checksum = base::checksum(as_span(call.payload));
+      PENSTOCK_SOMETIMES("flush: a damaged family's entries go to the log again", true);
       call.is_carried = true;
       const Status status = co_await call;
       PENSTOCK_CO_TRY(status);
@@ -202,6 +211,21 @@ Task<Status> ShardEngine::carry_damaged(const Generation& generation) {
   }
   carried_bytes_ = bytes;
   co_return Status::ok();
+}
+
+/// The log may be waiting for its next segment, which needs no flush. Ok: a record of that size is admitted, now.
+Task<Status> ShardEngine::wait_for_log(std::uint64_t payload_bytes) {
+  while (true) {
+    const wal::Log::Admission admission = part_.log().admit(payload_bytes, 1);
+    if (admission == wal::Log::Admission::kNow) {
+      co_return Status::ok();
+    }
+    if (admission != wal::Log::Admission::kWait || stopping_) {
+      const bool is_full = admission == wal::Log::Admission::kNoSpace;
+      co_return Status(is_full ? Code::kNoSpace : stopping_ ? Code::kClosed : Code::kPoisoned).with_shard(id_);
+    }
+    co_await reactor_.sleep(kLogWaitNs);
+  }
 }
 
 bool ShardEngine::is_in_newer(const Generation& generation, FamilyId family, Bytes key) const noexcept {
@@ -275,6 +299,7 @@ void ShardEngine::on_published_pass() {
   const btree::AppliedPosition kept = store_->older_applied();
   part_.log().release(id_, {.epoch = kept.epoch, .offset = kept.offset});
   if (!caught_up_ && kept.epoch >= part_.settings().epoch) {
+    PENSTOCK_SOMETIMES("flush: both superblocks are past the old logs", true);
     caught_up_ = true;
     part_.on_shard_caught_up();
   }

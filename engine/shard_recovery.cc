@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/sometimes.h"
 #include "engine/ahead_reader.h"
 #include "engine/catalog.h"
 #include "engine/reactor_part.h"
@@ -55,6 +56,7 @@ btree::AppliedPosition ShardEngine::needed_from() const noexcept {
 Status ShardEngine::claim(const btree::ExtentPointer& extent, wal::Position end) {
   const btree::AppliedPosition applied = superblock().applied;
   if (end <= wal::Position{.epoch = applied.epoch, .offset = applied.offset}) {
+    PENSTOCK_SOMETIMES("recovery: an extent that the trees have", true);
     return Status::ok();  // The trees reach it, or nothing does.
   }
   if (!store_->claim_early(extent)) {
@@ -71,6 +73,7 @@ Task<Status> ShardEngine::deal(const wal::Part& part, wal::Position end, Recover
   PENSTOCK_ASSERT_EQ(part.shard, id_);
   const btree::AppliedPosition applied = superblock().applied;
   const bool is_applied = end <= wal::Position{.epoch = applied.epoch, .offset = applied.offset};
+  PENSTOCK_SOMETIMES("recovery: a record that is in the trees already", is_applied);
   if (is_applied) {
     co_return Status::ok();
   }
@@ -80,11 +83,13 @@ Task<Status> ShardEngine::deal(const wal::Part& part, wal::Position end, Recover
   }
   const bool may_flush = pass == RecoveryPass::kDealing && dealt_end_ != end && !active_->memtable.is_empty();
   if (may_flush && part_.is_memory_short()) {
+    PENSTOCK_SOMETIMES("recovery: a flush in the middle of replay", true);
     PENSTOCK_CO_TRY(co_await flush_dealt());
   }
   memtable::Memtable& memtable = active_->memtable;
   const std::uint64_t bytes_before = memtable.memory_bytes();
   memtable.begin_batch();
+  PENSTOCK_SOMETIMES("recovery: unlogged commits are gone", part.first - 1 > assigned_);
   assigned_ = part.first - 1;  // Past unlogged commits that are gone.
   const Sequence published = assigned_;
   engine::AheadReader reader(part.payload, part.operations, memtable);
@@ -92,9 +97,11 @@ Task<Status> ShardEngine::deal(const wal::Part& part, wal::Position end, Recover
     const engine::Operation& operation = reader.operation();
     ++assigned_;
     if (pass == RecoveryPass::kDealing && part_.is_dropped(operation.family)) {
+      PENSTOCK_SOMETIMES("recovery: an operation of a dropped family", true);
       continue;
     }
     if (operation.kind == engine::OperationKind::kPutExtent) {
+      PENSTOCK_SOMETIMES("recovery: a value in an extent that only the log names", true);
       PENSTOCK_CO_TRY(deal_extent(operation, end, pass, published));
       continue;
     }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/sometimes.h"
 #include "flush/merge_sources.h"
 
 namespace penstock::flush {
@@ -130,6 +131,7 @@ Task<Status> Flusher::run_pass(PassInput input, wal::Log* log) {
     status = co_await log->make_durable({.epoch = input.applied.epoch, .offset = input.applied.offset});
   }
   if (!status.is_ok()) {
+    PENSTOCK_SOMETIMES("flush: a pass is abandoned", true);
     co_await store_.abandon();
     co_return status;
   }
@@ -178,6 +180,7 @@ Task<Status> Flusher::plan_moves(Pass& pass) {
     std::ranges::sort(keys);
     keys.erase(std::ranges::unique(keys).begin(), keys.end());
   }
+  PENSTOCK_SOMETIMES("flush: sparse zones are cleaned", !zones.empty());
   store_.set_evacuated(std::move(zones));
   co_return Status::ok();
 }
@@ -258,6 +261,7 @@ Task<Status> Flusher::free_dropped(Pass& pass) {
     pass.roots.erase(family);
     pass.slice_begins.erase(family);
     pass.changed.insert(family);
+    PENSTOCK_SOMETIMES("flush: trees of a dropped family are freed", true);
     ++counters_.trees_freed;
   }
   co_return Status::ok();

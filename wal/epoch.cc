@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/checksum.h"
+#include "base/sometimes.h"
 #include "reactor/buffer.h"
 #include "wal/epoch_format.h"
 #include "wal/wal.h"
@@ -182,6 +183,7 @@ Outcome<EpochState> read_epoch(reactor::System& system, const std::string& path,
       return std::unexpected(Failure(Status(Code::kNotSupported, FileKind::kEpoch, offset),
                                      path + ", file offset " + std::to_string(offset) + ": written by a newer version"));
     }
+    PENSTOCK_SOMETIMES("recovery: one slot of EPOCH is unreadable", !verdict.state);
     if (verdict.state && (!newest || newest->generation < verdict.state->generation)) newest = std::move(verdict.state);
   }
   if (!newest) {

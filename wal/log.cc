@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/integer.h"
+#include "base/sometimes.h"
 #include "wal/log_writer.h"
 #include "wal/wal.h"
 
@@ -53,6 +54,7 @@ bool Log::begins_batch() const noexcept { return impl_->begins_batch(); }
 bool Batch::reserve(std::uint64_t wanted_bytes, std::uint64_t used_bytes) noexcept {
   PENSTOCK_ASSERT_LE(used_bytes, capacity_bytes());
   if (wanted_bytes <= capacity_bytes()) return true;
+  PENSTOCK_SOMETIMES("log: a record is larger than a batch", true);
   reactor::AlignedBuffer made(std::max<std::uint64_t>(wanted_bytes, capacity_bytes() * 2));
   if (!made) return false;
   if (used_bytes > 0) std::memcpy(made.data(), data(), used_bytes);
@@ -216,11 +218,14 @@ Log::Admission Log::Impl::admit(std::uint64_t payload_bytes, std::uint32_t parts
 }
 
 Log::Admission Log::Impl::refuse_for_room() noexcept {
+  PENSTOCK_SOMETIMES("log: commits wait for a buffer", true);
   room_wanted_ = true;
   return Admission::kWait;
 }
 
 Log::Admission Log::Impl::refuse_for_segment() noexcept {
+  PENSTOCK_SOMETIMES("log: commits wait for a segment", pool_.state() == SegmentPool::State::kPreparing);
+  PENSTOCK_SOMETIMES("log: no space for a segment", pool_.state() == SegmentPool::State::kNoSpace);
   if (!room_wanted_) ++counters_.segments_late;
   room_wanted_ = true;
   pool_.hurry();
@@ -357,6 +362,7 @@ void Log::Impl::raise_pressure() {
   const bool is_short = bytes_in_use() > options_.budget_bytes || pool_.state() == SegmentPool::State::kNoSpace;
   const Segment& oldest = *segments_.front();
   if (!is_short || oldest.shards_needing == 0 || oldest.facts.index == pressed_index_) return;
+  PENSTOCK_SOMETIMES("log: the oldest segment asks its shards to flush", true);
   pressed_index_ = oldest.facts.index;
   pressure_shards_.clear();
   for (std::uint32_t shard = 0; shard < options_.shard_count; ++shard) {

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/checksum.h"
+#include "base/sometimes.h"
 #include "wal/log_writer.h"
 
 namespace penstock::wal {
@@ -71,16 +72,19 @@ void Log::Impl::send_next() {
   if (queue_.empty() && !closing_) {
     // Without a next segment somebody may wait for just those that a statement frees: at once.
     const bool is_urgent = is_statement_due() && pool_.state() != SegmentPool::State::kReady;
+    PENSTOCK_SOMETIMES("log: a statement frees segments that are waited for", is_urgent);
     const bool is_due = std::exchange(marker_due_, false) && (!last_is_marker_ || is_statement_due());
     if ((is_urgent || is_due) && !append_marker()) arm_marker_timer();
   }
   const bool must_sync = durable_wanted_ > durable_offset_;
   if (queue_.empty()) {
+    PENSTOCK_SOMETIMES("log: a sync without a write", must_sync);
     if (must_sync) send_sync();
     return;
   }
   Batch& batch = *queue_.front();
   if (unsynced_ != nullptr && unsynced_ != batch.segment) {  // Writer-I2.
+    PENSTOCK_SOMETIMES("log: the old segment is synced before the next is written", true);
     send_sync();
     return;
   }
@@ -147,6 +151,7 @@ bool Log::Impl::append_marker() {
   group_.add({.type = RecordType::kMarker, .payload_checksum = base::checksum({}), .parts = {}});
   group_is_marker_ = true;
   open_batch_->needs_sync = true;
+  PENSTOCK_SOMETIMES("log: a marker after a pause", true);
   ++counters_.markers;
   close_batch();
   return true;
@@ -269,11 +274,17 @@ bool Log::Impl::note_write(Batch& batch, const ChainVerdict& verdict) {
 
 void Log::Impl::on_chain_end() {
   if (is_failed()) {  // By another cause, meanwhile: nothing moves any more (Wal-I3).
+    PENSTOCK_SOMETIMES("log: a chain ends after its log was poisoned", true);
     progress_.notify_all();
     return;
   }
   const ChainVerdict verdict = judge_chain(chain_);
   using Action = ChainVerdict::Action;
+  PENSTOCK_SOMETIMES("log: a write goes on where it was short", verdict.progress_bytes > 0);
+  PENSTOCK_SOMETIMES("log: a write has not run and is sent again",
+                     verdict.action == Action::kResume && verdict.progress_bytes == 0);
+  PENSTOCK_SOMETIMES("log: a sync has not run and is sent alone", verdict.action == Action::kSyncOnly);
+  PENSTOCK_SOMETIMES("log: a failed write or sync poisons", verdict.action == Action::kPoison);
   if (verdict.action == Action::kPoison) {
     poison(Status::from_errno(verdict.error_number));
     return;

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/integer.h"
+#include "base/sometimes.h"
 #include "wal/group.h"
 #include "wal/recovery_verdict.h"
 #include "wal/segment_name.h"
@@ -158,6 +159,9 @@ Task<bool> LogReader::open_segment(const SegmentFile& named) {
     co_return fail(Status(Code::kNotSupported, FileKind::kLog, 0),
                    "log file " + segment.path + ", file offset 0: written by a newer version");
   }
+  PENSTOCK_SOMETIMES("recovery: a segment without a good header", check == Check::kBad);
+  PENSTOCK_SOMETIMES("recovery: a segment on its way to another index",
+                     check == Check::kGood && segment.facts.index != named.index);
   if (check == Check::kBad) headless_.push_back(named);
   if (check == Check::kBad || segment.facts.index != named.index) co_return true;
   if (*file_bytes < segment.facts.segment_bytes && !options_.known_end) {
@@ -256,6 +260,7 @@ Task<LogReader::Step> LogReader::read_group() {
       co_return Step::kFailed;
     }
     check = check_group_body(*group, facts);
+    PENSTOCK_SOMETIMES("recovery: a group whose body is torn", check == Check::kBad);
     if (check == Check::kGood) {
       const bool delivered = co_await deliver(*group, facts);
       co_return delivered ? Step::kGroup : Step::kFailed;
@@ -307,6 +312,7 @@ Task<LogReader::Step> LogReader::next_segment_continues() {
   const Check check = check_group_header(*block, context_of(segment), position, facts);
   if (check == Check::kGood && facts.previous_end != result_.end) co_return Step::kNothing;
   if (check == Check::kBad) co_return Step::kNothing;
+  PENSTOCK_SOMETIMES("recovery: a log goes on in its next segment", true);
   co_await enter_segment(current_ + 1);  // read_group() says what of it is good, or not known.
   co_return Step::kGroup;
 }
@@ -325,6 +331,8 @@ Task<bool> LogReader::judge_end() {
     if (!looked) co_return false;
   }
   const Tail tail = wal::judge_tail(facts);
+  PENSTOCK_SOMETIMES("recovery: a torn tail", tail == Tail::kTorn);
+  PENSTOCK_SOMETIMES("recovery: damage to what was acknowledged", tail == Tail::kDamaged);
   result_.torn_tail = tail == Tail::kTorn;
   if (tail != Tail::kDamaged) co_return true;
   // The place that is damaged: where the next group should have been.

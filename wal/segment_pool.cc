@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/sometimes.h"
 #include "wal/segment_name.h"
 
 namespace penstock::wal {
@@ -55,6 +56,7 @@ Status SegmentPool::remove_leftovers() {
     const auto parsed = parse_segment_name(name);
     return parsed && parsed->log.epoch == own.epoch && parsed->log.reactor == own.reactor;
   });
+  PENSTOCK_SOMETIMES("log: segments of an opening that never came to be are removed", has_leftovers);
   return has_leftovers ? remove_log(reactor_.system(), options_.directory, own) : Status::ok();
 }
 
@@ -119,6 +121,7 @@ Task<> SegmentPool::prepare() {
     while (must_prepare()) {
       const Status status = co_await prepare_one();
       no_space_ = status.is(Code::kNoSpace);
+      PENSTOCK_SOMETIMES("log: the disk is full when a segment is made", no_space_);
       if (!status.is_ok() && !no_space_ && ++attempts == kAttemptsMax) failure_ = status;
       if (no_space_) retry_at_ns_ = reactor_.now_ns() + kRetryDelayNs;
       if (no_space_ && freed_.empty()) break;  // With a freed one that came meanwhile it can still work.
@@ -143,6 +146,8 @@ Task<Status> SegmentPool::prepare_one() {
     segment = std::move(freed_.front());
     freed_.pop_front();
     status = co_await recycle(*segment, facts);
+    PENSTOCK_SOMETIMES("log: a segment is recycled", status.is_ok());
+    PENSTOCK_SOMETIMES("log: a segment cannot be recycled", !status.is_ok() && !stopping_);
     if (status.is_ok()) ++counters_.segments_recycled;
     // What could not be recycled is half one, half the other: nobody needs it by either name.
     if (!status.is_ok() && !stopping_)
@@ -226,6 +231,7 @@ Task<Status> SegmentPool::name_segment(Segment& segment, const std::string& path
 
 /// Of too many, with a pause: a flush may free dozens at once, and each takes milliseconds of this thread to be removed.
 Task<> SegmentPool::remove_one() {
+  PENSTOCK_SOMETIMES("log: a segment too many is removed", true);
   const Status status = reactor_.system().remove_file(freed_.front()->path);
   status.ignore("a segment too many harms nobody; it goes with its log");
   freed_.pop_front();

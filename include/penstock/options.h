@@ -64,7 +64,7 @@ struct DatabaseOptions {
   WalSync wal_sync = WalSync::kAuto;
   std::uint64_t log_budget_bytes =
       512_MiB;  ///< Per reactor: beyond it shards flush so that the log can be trimmed. Min. 64 MiB.
-  std::uint64_t log_segment_bytes = 16_MiB;  ///< 1 MiB to 64 MiB. A batch may have half of it, large values apart.
+  std::uint64_t log_segment_bytes = 16_MiB;  ///< 64 KiB to 64 MiB. A batch may have half of it, large values apart.
   std::uint32_t memtable_percent = 40;       ///< Of the database's share of memory_limit, 5 to 80.
   std::uint32_t cache_percent = 45;          ///< The same, 5 to 90; both together at most 95.
   std::uint32_t space_use_percent = 75;  ///< Zones are cleaned so that live data fills this much of the space used. 50 to 90.

@@ -200,7 +200,7 @@ typedef struct penstock_database_options {
   uint32_t borrowed_reads;     ///< penstock_get answers itself what is in memory while the shard's reactor sleeps.
   uint32_t reserved;
   uint64_t log_budget_bytes;   ///< Per reactor: beyond it shards flush so that the log can be trimmed. At least 4 segments.
-  uint64_t log_segment_bytes;  ///< 1 MiB to 64 MiB. A batch may have half of it, large values apart.
+  uint64_t log_segment_bytes;  ///< 64 KiB to 64 MiB. A batch may have half of it, large values apart.
   uint64_t flush_write_bytes;  ///< In flight per shard while it flushes; 0: as many as the commits beside it bear.
   uint64_t flush_bytes_per_second;  ///< What flushes may write, all reactors together; 0: as much as the disk takes.
   /// A family with a tree of at least so many bytes on a shard gathers writes that lie far apart before they change its leaves.
