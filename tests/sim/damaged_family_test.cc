@@ -31,7 +31,7 @@ class DamagedFamily : public testing::Test {
 
   void open() {
     db_.reset();
-    db_.emplace(disk_, SimDatabaseOptions{.shards = 2, .reactors = 1});
+    db_.emplace(disk_, SimDatabaseOptions{.shards = 2, .reactors = 1, .log_segment_bytes = segment_bytes_});
     const Outcome<bool> opened = db_->open();
     ASSERT_TRUE(opened.has_value()) << opened.error().text;
   }
@@ -65,6 +65,7 @@ class DamagedFamily : public testing::Test {
     ASSERT_GT(places, 0);
   }
 
+  std::uint64_t segment_bytes_ = 1_MiB;
   reactor::SimDisk disk_{5};
   std::optional<SimDatabase> db_;
   Family sick_;
@@ -115,6 +116,36 @@ TEST_F(DamagedFamily, KeepsTheNewestOfWhatIsPending) {
   EXPECT_EQ(*db_->get(sick_, key_of(500)), "newer");
   reopen();
   EXPECT_EQ(*db_->get(sick_, key_of(500)), "newer");
+}
+
+/// The flush with which a database closes carries what is pending, as any other.
+TEST_F(DamagedFamily, IsCarriedByTheFlushOfAClose) {
+  break_leaf();
+  put(sick_, key_of(500), "pending");
+  EXPECT_EQ(db_->flush(0).code(), Code::kCorruption);
+  put(sick_, key_of(501), "pending too");
+  ASSERT_TRUE(db_->put(well_, "key", "in no log", Durability::kUnlogged).is_ok());
+  EXPECT_EQ(db_->close().code(), Code::kCorruption);
+  open();
+  sick_ = *db_->open_family("sick");
+  well_ = *db_->open_family("well");
+  EXPECT_EQ(*db_->get(well_, "key"), "in no log");
+  EXPECT_EQ(*db_->get(sick_, key_of(500)), "pending");
+  EXPECT_EQ(*db_->get(sick_, key_of(501)), "pending too");
+}
+
+/// What is pending goes to the log again and again; that the log waits for its next segment is no full disk.
+TEST_F(DamagedFamily, IsNotTakenForAFullDisk) {
+  segment_bytes_ = 64_KiB;
+  reopen();
+  break_leaf();
+  put(sick_, key_of(500), std::string(15'000, 'p'));
+  EXPECT_EQ(db_->flush(0).code(), Code::kCorruption);
+  for (int round = 0; round < 30; ++round) {
+    put(well_, key_of(round), std::string(15'000, 'w'));
+    EXPECT_EQ(db_->flush(0).code(), Code::kCorruption) << "round " << round;
+  }
+  EXPECT_EQ(*db_->get(sick_, key_of(500)), std::string(15'000, 'p'));
 }
 
 }  // namespace

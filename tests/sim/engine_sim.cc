@@ -1,6 +1,8 @@
 #include "tests/sim/engine_sim.h"
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <cstdio>
 #include <utility>
 
@@ -10,164 +12,391 @@ namespace penstock::simtest {
 
 namespace {
 
-constexpr Bytes kCountKey = "!count";
-constexpr Bytes kUnloggedKey = "!unlogged";
 const std::string kDirectory = "/db";
+constexpr std::uint64_t kCapacityFree = ~0ULL;
+/// An opening that is cut is tried again, with another cut, so many times at most.
+constexpr std::uint32_t kOpeningCutsMax = 9;
 
-std::string state_key(FamilyId family, Bytes key) { return std::to_string(family) + "/" + std::string(key); }
-
-std::string shorten(const std::string& text) {
-  return text.size() <= 40 ? text : text.substr(0, 40) + "... (" + std::to_string(text.size()) + " bytes)";
+std::string prefix_of(const std::string& where, const std::string& wrong) {
+  return wrong.empty() ? wrong : where + ": " + wrong;
 }
 
-std::string first_difference(const std::map<std::string, std::string>& found,
-                             const std::map<std::string, std::string>& wanted) {
-  for (const auto& [key, value] : wanted) {
-    const auto place = found.find(key);
-    if (place == found.end()) {
-      return "\"" + key + "\" is missing";
+}  // namespace
+
+// --- counts ---
+
+void SimCounts::add(const SimCounts& other) noexcept {
+  const auto mine = reinterpret_cast<std::uint64_t*>(this);
+  const auto theirs = reinterpret_cast<const std::uint64_t*>(&other);
+  for (std::size_t index = 0; index < sizeof(SimCounts) / sizeof(std::uint64_t); ++index) {
+    mine[index] += theirs[index];
+  }
+}
+
+std::string SimCounts::to_string() const {
+  const auto show = [](const char* name, std::uint64_t value) { return std::string(name) + " " + std::to_string(value); };
+  std::string text = show("crash-recover cycles", cycles);
+  for (const std::string& piece :
+       {show("power cuts", power_cuts), show("of these while opening", cuts_in_opening), show("other images of them", images),
+        show("kills", kills), show("clean closes", clean_closes), show("boots", boots),
+        show("commits acknowledged", commits_acknowledged), show("of unknown outcome", commits_unknown),
+        show("refused", commits_refused), show("reads checked", reads_checked), show("that failed", reads_failed),
+        show("flushes", flushes), show("families created", families_created), show("dropped", families_dropped),
+        show("renamed", families_renamed), show("errors and lies of the disk", faults), show("damages at rest", damages),
+        show("openings refused", openings_refused)}) {
+    text += ", " + piece;
+  }
+  return text;
+}
+
+// --- life ---
+
+EngineSim::EngineSim(const Plan& plan, SimCounts& counts)
+    : plan_(plan), knobs_(plan.knobs()), random_(plan.seed), counts_(counts), disk_(random_.next()) {}
+
+EngineSim::~EngineSim() {
+  if (is_booted_) {
+    std::string ignored;
+    stop(boot_, disk_, ignored);
+  }
+}
+
+void EngineSim::print_trace() {
+  prints_ = true;
+  disk_.faults().set_trace([](const reactor::SimTraceLine& line) {
+    const std::string number = line.number == 0 ? "-" : std::to_string(line.number);
+    std::printf("%6s %.*s %.*s at %llu = %lld\n", number.c_str(), static_cast<int>(reactor::name_of(line.event).size()),
+                reactor::name_of(line.event).data(), static_cast<int>(line.path.size()), line.path.data(),
+                static_cast<unsigned long long>(line.offset), static_cast<long long>(line.result));
+  });
+}
+
+void EngineSim::note(const std::string& text) const {
+  if (prints_) {
+    std::printf("%6llu %s\n", static_cast<unsigned long long>(events()), text.c_str());
+  }
+}
+
+std::string EngineSim::run() {
+  for (cycle_ = 0; cycle_ < plan_.cycles; ++cycle_) {
+    const std::string place = "cycle " + std::to_string(cycle_);
+    base::Random random = random_.fork();
+    // Every purpose has its own stream: what one of them draws shifts none of the others.
+    if (const std::string wrong = open_with_cuts(random.fork()); !wrong.empty()) {
+      return prefix_of(place, wrong);
     }
-    if (place->second != value) {
-      return "\"" + key + "\" is \"" + shorten(place->second) + "\", not \"" + shorten(value) + "\"";
+    if (is_last(events())) {
+      break;
+    }
+    if (const std::string wrong = boot_and_check(random.fork()); !wrong.empty() || !is_booted_) {
+      return prefix_of(place, wrong);
+    }
+    const std::uint64_t draw = random.below(16);
+    End end = draw < 12 ? End::kPowerCut : draw < 14 ? End::kKill : End::kCleanClose;
+    if ((end == End::kKill && !has(Feature::kKill)) || (end == End::kCleanClose && !has(Feature::kClose))) {
+      end = End::kPowerCut;
+    }
+    std::string wrong = run_clients(end, random.fork());
+    const std::string at_end = end_boot(end, random.fork());
+    wrong = wrong.empty() ? at_end : wrong;
+    if (!wrong.empty()) {
+      return prefix_of(place, wrong);
+    }
+    if (is_damaged_ || damage_at_rest(random.fork())) {
+      return prefix_of(place, check_after_damage(random.fork()));
+    }
+    if (is_last(events())) {
+      break;
     }
   }
-  for (const auto& [key, value] : found) {
-    if (!wanted.contains(key)) {
-      return "\"" + key + "\" = \"" + shorten(value) + "\" should not be there";
+  return prefix_of("at the end", boot_and_check(random_.fork()));
+}
+
+// --- boots ---
+
+struct EngineSim::Calls {
+  static Task<Outcome<bool>> open(detail::DatabaseCore* core) { co_return co_await core->open(); }
+  static Task<Status> close(detail::DatabaseCore* core) { co_return co_await core->close(); }
+  static Task<Outcome<std::vector<FamilyInfo>>> list(detail::DatabaseCore* core) { co_return co_await core->list_families(); }
+  static Task<Outcome<Family>> family(detail::DatabaseCore* core, std::string name) {
+    co_return co_await core->open_family(std::move(name));
+  }
+  static Task<Outcome<VerifyReport>> verify(detail::DatabaseCore* core) { co_return co_await core->verify(); }
+};
+
+EngineSim::Boot EngineSim::start(reactor::SimDisk& disk, base::Random random) const {
+  const std::uint64_t other_reactors = 1 + random.below(3);
+  const bool changes_reactors = random.one_in(3) && has(Feature::kReactors);
+  const auto reactors = static_cast<std::uint32_t>(changes_reactors ? other_reactors : knobs_.reactors);
+  Boot boot;
+  boot.world = std::make_unique<reactor::SimWorld>(
+      disk, reactor::SimWorldOptions{.seed = random.next(), .reactors = reactors, .io_entries = 16});
+  std::vector<reactor::Reactor*> list;
+  for (std::uint32_t index = 0; index < reactors; ++index) {
+    list.push_back(&boot.world->reactor(index));
+  }
+  boot.runtime = std::make_shared<detail::RuntimeCore>(boot.world->system(), list, knobs_.memory_mib * 1_MiB);
+  DatabaseOptions options;
+  options.shards = static_cast<std::uint32_t>(knobs_.shards);
+  options.log_segment_bytes = knobs_.segment_kib * 1_KiB;
+  options.log_budget_bytes = 4 * options.log_segment_bytes;
+  options.wal_sync = std::array{WalSync::kLinked, WalSync::kDsync, WalSync::kSyscall, WalSync::kAuto}[random.below(4)];
+  const bool gathers = random.one_in(2) && has(Feature::kRuns);
+  options.gather_from_bytes = gathers ? 1_KiB << random.below(10) : 64_MiB;
+  boot.core = std::make_unique<detail::DatabaseCore>(boot.runtime, kDirectory, options);
+  boot.opened = boot.world->run(0, &Calls::open, boot.core.get());
+  return boot;
+}
+
+void EngineSim::stop(Boot& boot, reactor::SimDisk& disk, std::string& wrong) {
+  const Status closed = boot.world->run(0, &Calls::close, boot.core.get());
+  if (!closed.is_ok() && disk.is_powered()) {
+    wrong = "close: " + closed.to_string();
+  }
+  boot.core.reset();
+  boot.runtime.reset();
+}
+
+/// What an opening's answer may be.
+std::string EngineSim::take_answer(const Boot& boot) {
+  if (boot.opened.has_value() || !disk_.is_powered()) {
+    return {};
+  }
+  const Failure& failure = boot.opened.error();
+  const bool is_error = failure.status.is(Code::kIoError) || failure.status.is(Code::kNoSpace) ||
+                        failure.status.is(Code::kPoisoned) || failure.status.is(Code::kCancelled);
+  const bool may_refuse = is_damaged_ && (failure.status.is(Code::kCorruption) || failure.status.is(Code::kNotSupported));
+  ++counts_.openings_refused;
+  const bool is_allowed = ((is_told_ || is_damaged_) && is_error) || may_refuse;
+  return is_allowed ? std::string() : "open fails: " + failure.text;
+}
+
+/// Openings that do not get to their end, by a power cut or an error, perhaps several in a row.
+std::string EngineSim::open_with_cuts(base::Random random) {
+  for (std::uint32_t count = 0; count < kOpeningCutsMax && random.one_in(count < 2 ? 3 : 2); ++count) {
+    base::Random each = random.fork();
+    const bool has_errors = each.one_in(3) && knobs_.fault_class == FaultClass::kTold;
+    const std::uint64_t cut = events() + 1 + each.below(each.one_in(2) ? 30 : 150);
+    if (!has(Feature::kOpeningCut) || is_last(events())) {
+      continue;
+    }
+    if (has_errors) {
+      plan_faults(each);
+    }
+    disk_.cut_at(plan_.until == 0 ? cut : std::min(cut, plan_.until));
+    note("boot, to be cut at " + std::to_string(cut));
+    ++counts_.boots;
+    boot_ = start(disk_, each.fork());
+    is_booted_ = true;
+    std::string wrong = take_answer(boot_);
+    const std::string at_end = end_boot(End::kPowerCut, each.fork());
+    ++counts_.cuts_in_opening;
+    wrong = wrong.empty() ? at_end : wrong;
+    if (!wrong.empty()) {
+      return "an opening that is cut: " + wrong;
     }
   }
   return {};
 }
 
-}  // namespace
-
-Knobs Knobs::draw(base::Random& random) {
-  Knobs knobs;
-  knobs.shards = static_cast<std::uint16_t>(1 + random.below(4));
-  knobs.reactors = static_cast<std::uint32_t>(1 + random.below(3));
-  knobs.memory_limit = 1_MiB << random.below(4);
-  knobs.clients_per_shard = static_cast<std::uint32_t>(1 + random.below(3));
-  knobs.keys = static_cast<std::uint32_t>(10 + random.below(300));
-  knobs.batch_operations_max = static_cast<std::uint32_t>(1 + random.below(60));
-  knobs.value_bytes_max = static_cast<std::uint32_t>(1 + random.below(2000));
-  knobs.big_value_one_in = random.one_in(2) ? 40 : 1'000'000;
-  knobs.flush_one_in = static_cast<std::uint32_t>(5 + random.below(100));
-  knobs.ddl_one_in = static_cast<std::uint32_t>(20 + random.below(200));
-  knobs.change_one_in = static_cast<std::uint32_t>(50 + random.below(500));
-  knobs.unlogged_one_in = random.one_in(2) ? static_cast<std::uint32_t>(2 + random.below(20)) : 1'000'000;
-  if (random.one_in(2)) {
-    knobs.rates = {.short_one_in = random.one_in(2) ? 50U : 0U, .interrupted_one_in = 200, .again_one_in = 200};
-  }
-  return knobs;
-}
-
-EngineSim::EngineSim(std::uint64_t seed, SimCounts& counts)
-    : random_(seed), counts_(counts), knobs_(Knobs::draw(random_)), disk_(random_.next()) {}
-
-EngineSim::~EngineSim() {
-  if (is_open_) {
-    end_boot(End::kCleanClose);
-  }
-}
-
-std::string EngineSim::run(std::uint32_t cycles) {
-  for (std::uint32_t cycle = 0; cycle < cycles; ++cycle) {
-    const std::string place = "cycle " + std::to_string(cycle) + ": ";
-    // Now and then power goes off while the database opens, perhaps several times in a row.
-    while (random_.one_in(4)) {
-      disk_.cut_at(disk_.faults().events() + 1 + random_.below(120));
-      const std::string wrong = boot(false);
-      if (!wrong.empty()) {
-        return place + "boot with a cut: " + wrong;
-      }
-      ++counts_.cuts_in_recovery;
-      end_boot(End::kPowerCut);
-    }
-    if (const std::string wrong = boot(true); !wrong.empty()) {
-      return place + wrong;
-    }
-    const std::uint64_t draw = random_.below(10);
-    const End end = draw < 7 ? End::kPowerCut : draw < 9 ? End::kKill : End::kCleanClose;
-    run_clients(end);
-    end_boot(end);
-  }
-  return boot(true);
-}
-
-Task<bool> EngineSim::open_core(detail::DatabaseCore* core, std::string* failure) {
-  const Outcome<bool> opened = co_await core->open();
-  if (!opened.has_value()) {
-    *failure = opened.error().text;
-  }
-  co_return opened.has_value();
-}
-
-std::string EngineSim::boot(bool with_checks) {
+std::string EngineSim::boot_and_check(base::Random random) {
+  note("boot");
   ++counts_.boots;
-  const auto reactors = random_.one_in(3) ? static_cast<std::uint32_t>(1 + random_.below(3)) : knobs_.reactors;
-  counts_.reactor_changes += last_reactors_ != 0 && last_reactors_ != reactors ? 1U : 0U;
-  last_reactors_ = reactors;
-  world_ = std::make_unique<reactor::SimWorld>(
-      disk_, reactor::SimWorldOptions{.seed = random_.next(), .reactors = reactors, .io_entries = 16});
-  std::vector<reactor::Reactor*> list;
-  for (std::uint32_t index = 0; index < reactors; ++index) {
-    list.push_back(&world_->reactor(index));
+  boot_ = start(disk_, random);
+  is_booted_ = true;
+  if (!boot_.opened.has_value()) {
+    return "open fails: " + boot_.opened.error().text;
   }
-  runtime_ = std::make_shared<detail::RuntimeCore>(world_->system(), list, knobs_.memory_limit);
-  DatabaseOptions options;
-  options.shards = knobs_.shards;
-  options.log_segment_bytes = 1_MiB;
-  options.log_budget_bytes = 4_MiB;
-  options.wal_sync = std::array{WalSync::kLinked, WalSync::kDsync, WalSync::kSyscall, WalSync::kAuto}[random_.below(4)];
-  options.gather_from_bytes = random_.one_in(3) ? 4_MiB : 0;
-  core_ = std::make_unique<detail::DatabaseCore>(runtime_, kDirectory, options);
-  std::string failure;
-  const bool opened = world_->run(0, &EngineSim::open_core, core_.get(), &failure);
-  is_open_ = true;
-  if (!opened) {
-    return disk_.is_powered() ? "open fails: " + failure : std::string();
+  Found found = check_all(boot_);
+  if (!found.wrong.empty()) {
+    return found.wrong;
   }
-  if (!with_checks) {
-    return {};  // Opened before the cut came.
+  adopt(std::move(found));
+  if (last_end_ != End::kCleanClose) {
+    ++counts_.cycles;
   }
-  counts_.torn_tails += core_->recovery().torn_tails;
-  return check_all();
+  return {};
 }
 
-std::string EngineSim::check_all() {
-  if (std::string wrong = check_families(); !wrong.empty()) {
-    return wrong;
+std::string EngineSim::end_boot(End end, base::Random random) {
+  if (end != End::kCleanClose) {
+    disk_.power_off();
   }
-  for (ShardId shard = 0; shard < core_->settings().shard_count; ++shard) {
-    if (std::string wrong = check_shard(shard, last_end_); !wrong.empty()) {
-      return "shard " + std::to_string(shard) + ": " + wrong;
-    }
+  std::string wrong;
+  stop(boot_, disk_, wrong);
+  is_damaged_ = is_damaged_ || (knobs_.fault_class == FaultClass::kSilent && disk_.faults().lies() > 0);
+  // Errors that were told are a reason not to close well; nothing was promised then but what a killed process keeps.
+  const bool had_errors = is_told_ || is_damaged_;
+  if (!wrong.empty() && had_errors) {
+    wrong.clear();
+    end = End::kKill;
   }
-  struct Verify {
-    static Task<std::string> run(detail::DatabaseCore* core) {
-      const Outcome<VerifyReport> report = co_await core->verify();
-      co_return report.has_value() ? std::string() : report.error().text;
-    }
-  };
-  return world_->run(0, &Verify::run, core_.get());
+  counts_.faults += disk_.faults().struck() - std::exchange(struck_before_, disk_.faults().struck());
+  disk_.set_capacity(kCapacityFree);
+  switch (end) {
+    case End::kPowerCut:
+      ++counts_.power_cuts;
+      if (wrong.empty() && has(Feature::kImages) && !is_damaged_) {
+        last_end_ = end;
+        wrong = check_images(random.fork());
+      }
+      disk_.cut_power(random.next());
+      break;
+    case End::kKill:
+      ++counts_.kills;
+      disk_.kill_process(random.next());
+      break;
+    case End::kCleanClose:
+      ++counts_.clean_closes;
+      disk_.forget_lost();
+      disk_.faults().clear();
+      break;
+  }
+  boot_.world.reset();
+  is_booted_ = false;
+  // What a failed sync lost takes with it what was only written.
+  const bool lost_written = is_told_ && has(Feature::kSyncError) && end == End::kKill;
+  last_end_ = lost_written ? End::kPowerCut : end;
+  is_told_ = false;
+  is_full_ = false;
+  note(end == End::kPowerCut ? "power is cut" : end == End::kKill ? "the process is killed" : "closed");
+  return wrong;
 }
 
-std::string EngineSim::check_families() {
-  struct List {
-    static Task<std::vector<FamilyInfo>> run(detail::DatabaseCore* core) {
-      Outcome<std::vector<FamilyInfo>> list = co_await core->list_families();
-      co_return std::move(*list);
+// --- images ---
+
+/// The cut that comes next is one of many that were possible.
+std::string EngineSim::check_images(base::Random random) {
+  static constexpr std::array kRules{reactor::SimCut::Data::kNone, reactor::SimCut::Data::kAll};
+  const std::uint64_t count = 1 + random.below(4);
+  for (std::uint64_t index = 0; index < count; ++index) {
+    reactor::SimCut cut = reactor::SimCut::draw(random.next());
+    if (index == 1) {
+      cut.data = kRules[random.below(kRules.size())];
     }
-    static Task<Family> open(detail::DatabaseCore* core, std::string name) {
-      Outcome<Family> family = co_await core->open_family(std::move(name));
-      co_return std::move(*family);
+    cut.noise = cut.noise && has(Feature::kNoise);
+    const std::unique_ptr<reactor::SimDisk> image = disk_.clone();
+    image->cut_power(cut);
+    image->set_capacity(kCapacityFree);
+    if (const std::string wrong = check_image(*image, random.fork()); !wrong.empty()) {
+      return "image " + std::to_string(index) + " of the cut: " + wrong;
     }
+    ++counts_.images;
+    ++counts_.cycles;
+  }
+  return {};
+}
+
+std::string EngineSim::check_image(reactor::SimDisk& disk, base::Random random) {
+  // Now and then its first opening is cut as well.
+  if (random.one_in(3) && has(Feature::kOpeningCut)) {
+    disk.cut_at(disk.faults().events() + 1 + random.below(60));
+    Boot cut = start(disk, random.fork());
+    std::string wrong = cut.opened.has_value() || !disk.is_powered() ? std::string() : "open fails: " + cut.opened.error().text;
+    disk.power_off();
+    stop(cut, disk, wrong);
+    cut.world.reset();
+    disk.cut_power(random.next());
+    if (!wrong.empty()) {
+      return wrong;
+    }
+  }
+  Boot boot = start(disk, random.fork());
+  std::string wrong = boot.opened.has_value() ? check_all(boot).wrong : "open fails: " + boot.opened.error().text;
+  disk.power_off();  // Not worth a clean end.
+  stop(boot, disk, wrong);
+  boot.world.reset();
+  return wrong;
+}
+
+// --- checks ---
+
+/// Reads a shard's rows, by scan and by get.
+struct EngineSim::ReadAll {
+  static Task<Result<ShardModel::State>> run(detail::ShardEngine* engine, const std::vector<FamilyModel>* families) {
+    ShardModel::State state;
+    Shard shard(*engine);
+    for (const FamilyModel& family : *families) {
+      if (!family.handle.has_value() ||
+          (family.handle->placement() == Placement::kPinned && family.handle->shard_of({}) != shard.id())) {
+        continue;
+      }
+      ScanOptions options;
+      options.rows_max = 37;
+      while (true) {
+        Result<ScanResult> rows = co_await shard.scan(*family.handle, options);
+        if (!rows.has_value()) {
+          co_return std::unexpected(rows.error());
+        }
+        for (Row& row : rows->rows) {
+          const Result<std::string> value = co_await shard.get(*family.handle, row.key);
+          if (!value.has_value() || *value != row.value) {
+            co_return std::unexpected(Status(Code::kCorruption));  // get and scan must agree.
+          }
+          state[ShardModel::state_key(family.handle->id(), row.key)] = std::move(row.value);
+        }
+        if (!rows->next.has_value()) {
+          break;
+        }
+        options.from = *rows->next;
+      }
+    }
+    co_return state;
+  }
+};
+
+EngineSim::Found EngineSim::check_all(Boot& boot) const {
+  Found found;
+  found.families = families_;
+  found.wrong = check_families(boot, found.families);
+  if (!found.wrong.empty()) {
+    return found;
+  }
+  const auto exists = [&found](FamilyId id) {
+    return std::ranges::any_of(
+        found.families, [id](const FamilyModel& family) { return family.handle.has_value() && family.handle->id() == id; });
   };
-  const std::vector<FamilyInfo> list = world_->run(0, &List::run, core_.get());
+  for (ShardId shard = 0; shard < boot.core->settings().shard_count; ++shard) {
+    const Result<ShardModel::State> state =
+        boot.world->run(static_cast<std::uint32_t>(shard % boot.core->settings().reactor_count), &ReadAll::run,
+                        &boot.core->shard(shard), const_cast<const std::vector<FamilyModel>*>(&found.families));
+    const std::string place = "shard " + std::to_string(shard) + ": ";
+    if (!state.has_value()) {
+      found.wrong = place + "cannot be read: " + state.error().to_string();
+      return found;
+    }
+    const auto model = models_.find(shard);
+    found.shards.push_back((model == models_.end() ? ShardModel() : model->second).check(*state, last_end_, exists));
+    if (!found.shards.back().wrong.empty()) {
+      found.wrong = place + found.shards.back().wrong;
+      return found;
+    }
+  }
+  const Outcome<VerifyReport> report = boot.world->run(0, &Calls::verify, boot.core.get());
+  found.wrong = report.has_value() ? std::string() : "verify: " + report.error().text;
+  return found;
+}
+
+void EngineSim::adopt(Found found) {
+  families_ = std::move(found.families);
+  for (ShardId shard = 0; shard < found.shards.size(); ++shard) {
+    models_[shard].adopt(std::move(found.shards[shard]));
+  }
+}
+
+std::string EngineSim::check_families(Boot& boot, std::vector<FamilyModel>& families) const {
+  const Outcome<std::vector<FamilyInfo>> list = boot.world->run(0, &Calls::list, boot.core.get());
+  if (!list.has_value()) {
+    return "families cannot be listed: " + list.error().text;
+  }
   const auto is_listed = [&list](const std::string& name) {
-    return std::ranges::any_of(list, [&name](const FamilyInfo& info) { return info.name == name; });
+    return std::ranges::any_of(*list, [&name](const FamilyInfo& info) { return info.name == name; });
   };
-  for (FamilyModel& family : families_) {
+  for (FamilyModel& family : families) {
+    if (!family.other_name.empty() && is_listed(family.other_name)) {
+      family.name = family.other_name;
+    }
+    family.other_name.clear();
     const bool there = is_listed(family.name);
     if (family.existence == Existence::kCertain && !there) {
       return "family " + family.name + " was created and is missing";
@@ -178,370 +407,120 @@ std::string EngineSim::check_families() {
     family.existence = there ? Existence::kCertain : Existence::kGone;
     family.handle.reset();
     if (there) {
-      family.handle = world_->run(0, &List::open, core_.get(), family.name);
+      Outcome<Family> handle = boot.world->run(0, &Calls::family, boot.core.get(), family.name);
+      if (!handle.has_value()) {
+        return "family " + family.name + " is listed and cannot be opened: " + handle.error().text;
+      }
+      family.handle = *handle;
     }
   }
-  for (const FamilyInfo& info : list) {
-    if (std::ranges::none_of(families_, [&info](const FamilyModel& family) { return family.name == info.name; })) {
+  for (const FamilyInfo& info : *list) {
+    if (std::ranges::none_of(families, [&info](const FamilyModel& family) { return family.name == info.name; })) {
       return "family " + info.name + " was never created";
     }
   }
   return {};
 }
 
-void EngineSim::apply(State& state, const IssuedBatch& batch) {
-  for (const Change& change : batch.changes) {
-    if (change.value.has_value()) {
-      state[state_key(change.family, change.key)] = *change.value;
-    } else {
-      state.erase(state_key(change.family, change.key));
+// --- damage that nobody tells of ---
+
+/// Of superblocks, pages and logs, while the database is closed or dead: whatever is there is durable.
+bool EngineSim::damage_at_rest(base::Random random) {
+  const bool wanted = knobs_.fault_class == FaultClass::kSilent && random.one_in(2);
+  const bool rots = random.one_in(2) ? has(Feature::kRot) : !has(Feature::kUnreadable) && has(Feature::kRot);
+  if (!wanted || !(has(Feature::kRot) || has(Feature::kUnreadable))) {
+    return false;
+  }
+  std::vector<std::string> files;
+  for (std::string& path : disk_.list_files()) {
+    // Of a log that was closed well everything is proven; of another one a damaged last group looks like a torn one.
+    const bool is_log = path.find("/log/") != std::string::npos;
+    if (path.find("/shard-") != std::string::npos || (is_log && last_end_ == End::kCleanClose)) {
+      files.push_back(std::move(path));
     }
   }
+  if (files.empty()) {
+    return false;
+  }
+  for (std::uint64_t left = 1 + random.below(4); left > 0; --left) {
+    const std::string& path = files[random.below(files.size())];
+    const Result<std::vector<std::byte>> bytes = disk_.read_all(path);
+    if (!bytes.has_value() || bytes->empty()) {
+      continue;
+    }
+    // Where something stands; most of a file is zeros.
+    std::uint64_t offset = random.below(bytes->size());
+    for (std::uint32_t tries = 0; tries < 200 && (*bytes)[offset] == std::byte{0}; ++tries) {
+      offset = random.below(bytes->size());
+    }
+    const Status damaged = rots ? disk_.flip_byte(path, offset, static_cast<std::uint8_t>(1U << random.below(8)))
+                                : disk_.make_unreadable(path, offset, 1);
+    PENSTOCK_ASSERT(damaged.is_ok());
+    note((rots ? "rot in " : "unreadable: ") + path + " at " + std::to_string(offset));
+    ++counts_.damages;
+  }
+  is_damaged_ = true;
+  return true;
 }
 
-std::string EngineSim::check_shard(ShardId shard, End end) {
-  const Result<State> found =
-      world_->run(world_->reactor_count() == 1 ? 0U : static_cast<std::uint32_t>(shard % world_->reactor_count()),
-                  &EngineSim::read_shard, this, shard);
-  if (!found.has_value()) {
-    return "cannot be read: " + found.error().to_string();
+std::string EngineSim::check_after_damage(base::Random random) {
+  note("boot of a damaged disk");
+  ++counts_.boots;
+  ++counts_.cycles;
+  boot_ = start(disk_, random.fork());
+  is_booted_ = true;
+  if (!boot_.opened.has_value()) {
+    return take_answer(boot_);
   }
-  ShardModel& model = models_[shard];
-  std::uint64_t present = 0;
-  State state = *found;
-  // The counters stand in the first family that is pinned to this shard; without them nothing was ever written. What is in no
-  // log is there up to a flush, and then everything before it is.
-  std::uint64_t unlogged = 0;
-  for (const FamilyModel& family : families_) {
-    if (family.handle.has_value()) {
-      const auto number = [&](Bytes key) -> std::uint64_t {
-        const auto counter = state.find(state_key(family.handle->id(), key));
-        return counter == state.end() ? 0 : std::stoull(counter->second);
-      };
-      present = std::max(present, number(kCountKey));
-      unlogged = std::max(unlogged, number(kUnloggedKey));
+  if (const std::string wrong = check_families(boot_, families_); !wrong.empty()) {
+    return wrong;
+  }
+  for (ShardId shard = 0; shard < boot_.core->settings().shard_count; ++shard) {
+    if (const std::string wrong = check_damaged_shard(shard); !wrong.empty()) {
+      return "damaged shard " + std::to_string(shard) + ": " + wrong;
     }
   }
-  const std::uint64_t logged = present;
-  present = std::max(present, unlogged);
-  const std::uint64_t issued = model.base_count + model.issued.size();
-  std::uint64_t required = model.base_count;
-  for (std::size_t index = 0; index < model.issued.size(); ++index) {
-    const IssuedBatch& batch = model.issued[index];
-    const bool survives = end == End::kCleanClose || batch.is_flushed || batch.durability == Durability::kSync ||
-                          (end == End::kKill && batch.durability == Durability::kWritten);
-    if (batch.acknowledged && survives) {
-      required = model.base_count + index + 1;
-    }
-  }
-  if (present < required || present > issued) {
-    return "batches 1 to " + std::to_string(present) + " are there, at least " + std::to_string(required) + " and at most " +
-           std::to_string(issued) + " should be";
-  }
-  State wanted = model.base;
-  for (std::uint64_t index = model.base_count; index < present; ++index) {
-    const IssuedBatch& batch = model.issued[index - model.base_count];
-    if (index < (batch.durability == Durability::kUnlogged ? unlogged : std::max(logged, unlogged))) {
-      apply(wanted, batch);
-    }
-  }
-  // What stood in families that are gone now is gone with them.
-  std::erase_if(wanted, [this](const auto& entry) {
-    const std::string id = entry.first.substr(0, entry.first.find('/'));
-    return std::ranges::none_of(families_, [&id](const FamilyModel& family) {
-      return family.handle.has_value() && std::to_string(family.handle->id()) == id;
-    });
-  });
-  if (std::string difference = first_difference(state, wanted); !difference.empty()) {
-    return "after " + std::to_string(present) + " batches " + difference;
-  }
-  model.base = std::move(wanted);
-  model.base_count = present;
-  model.issued.clear();
+  const Outcome<VerifyReport> report = boot_.world->run(0, &Calls::verify, boot_.core.get());
+  (void)report;  // It may find the damage; the next check demands that it ends.
   return {};
 }
 
-Task<Result<EngineSim::State>> EngineSim::read_shard(EngineSim* self, ShardId id) {
-  State state;
-  Shard shard(self->core_->shard(id));
-  for (const FamilyModel& family : self->families_) {
-    if (!family.handle.has_value() || (family.handle->placement() == Placement::kPinned && family.handle->shard_of({}) != id)) {
-      continue;
-    }
-    ScanOptions options;
-    options.rows_max = 37;
-    while (true) {
-      Result<ScanResult> rows = co_await shard.scan(*family.handle, options);
-      if (!rows.has_value()) {
-        co_return std::unexpected(rows.error());
-      }
-      for (Row& row : rows->rows) {
-        Result<std::string> value = co_await shard.get(*family.handle, row.key);
-        if (!value.has_value() || *value != row.value) {
-          co_return std::unexpected(Status(Code::kCorruption));  // get and scan must agree.
-        }
-        state[state_key(family.handle->id(), row.key)] = std::move(row.value);
-      }
-      if (!rows->next.has_value()) {
-        break;
-      }
-      options.from = *rows->next;
-    }
-  }
-  co_return state;
-}
-
-std::vector<Family> EngineSim::usable_families() const {
-  std::vector<Family> list;
-  for (const FamilyModel& family : families_) {
-    if (family.handle.has_value() && family.existence == Existence::kCertain) {
-      list.push_back(*family.handle);
-    }
-  }
-  return list;
-}
-
-std::string EngineSim::make_key(const Family& family, ShardId shard, base::Random& random) const {
-  while (true) {
-    std::string key = "key" + std::to_string(random.below(knobs_.keys));
-    if (random.one_in(8)) {
-      key += std::string(random.below(200), 'x');
-    }
-    if (family.shard_of(key) == shard) {
-      return key;
-    }
-    if (random.one_in(200)) {
-      return {};  // A small key space may have none for this shard.
-    }
-  }
-}
-
-Task<> EngineSim::client(EngineSim* self, ShardId shard, std::uint64_t seed) {
-  base::Random random(seed);
-  Shard on(self->core_->shard(shard));
-  while (!self->stop_clients_ && self->disk_.is_powered()) {
-    if (random.one_in(self->knobs_.ddl_one_in)) {
-      co_await self->change_families(random);
-    } else if (random.one_in(self->knobs_.flush_one_in)) {
-      co_await self->flush_once(shard);
-    } else if (random.one_in(self->knobs_.change_one_in)) {
-      co_await self->change_options(random);
-    } else {
-      co_await self->commit_once(shard, random);
-    }
-    co_await on.yield();
-  }
-}
-
-Task<> EngineSim::flush_once(ShardId shard) {
-  std::vector<std::size_t> before;
-  for (std::size_t index = 0; index < models_[shard].issued.size(); ++index) {
-    if (models_[shard].issued[index].acknowledged) {
-      before.push_back(index);
-    }
-  }
-  if ((co_await core_->shard(shard).flush()).is_ok()) {
-    for (const std::size_t index : before) {
-      models_[shard].issued[index].is_flushed = true;
-    }
-  }
-}
-
-Task<> EngineSim::change_options(base::Random& random) {
-  OptionChanges changes;
-  if (random.one_in(2)) {
-    changes.gather_from_bytes = random.one_in(3) ? ~std::uint64_t{0} : random.below(256) * 1_KiB;
-  }
-  if (random.one_in(2)) {
-    changes.cache_percent = static_cast<std::uint32_t>(5 + random.below(50));
-  }
-  if (random.one_in(2)) {
-    changes.flush_bytes_per_second = random.one_in(2) ? 0 : 1_MiB + random.below(64) * 1_MiB;
-  }
-  if (random.one_in(2)) {
-    changes.flush_write_bytes = random.one_in(2) ? 0 : 64_KiB + random.below(16) * 64_KiB;
-  }
-  if (random.one_in(2)) {
-    changes.log_budget_bytes = 4_MiB + random.below(8) * 1_MiB;
-  }
-  const Outcome<bool> changed = co_await core_->change_options(changes);
-  counts_.options_changed += changed.has_value() ? 1U : 0U;
-}
-
-Task<> EngineSim::commit_once(ShardId id, base::Random& random) {
-  std::vector<Family> families;
-  for (const Family& family : usable_families()) {
-    if (family.placement() == Placement::kHashed || family.shard_of({}) == id) {
-      families.push_back(family);
-    }
-  }
-  // The family that holds the shard's counter is never dropped.
-  const auto home =
-      std::ranges::find_if(families, [id](const Family& family) { return family.name() == "home" + std::to_string(id); });
-  if (home == families.end()) {
-    co_return;
-  }
-  ShardModel& model = models_[id];
-  IssuedBatch issued;
-  const std::uint64_t draw = random.below(10);
-  issued.durability = random.one_in(knobs_.unlogged_one_in) ? Durability::kUnlogged
-                      : draw < 7                            ? Durability::kSync
-                      : draw < 9                            ? Durability::kWritten
-                                                            : Durability::kBuffered;
-  Batch batch;
-  const std::uint64_t operations = 1 + random.below(knobs_.batch_operations_max);
-  for (std::uint64_t index = 0; index < operations; ++index) {
-    const Family& family = families[random.below(families.size())];
-    const std::string key = make_key(family, id, random);
-    if (key.empty()) {
-      continue;
-    }
-    Change change{.family = family.id(), .key = key, .value = std::nullopt};
-    if (random.one_in(4)) {
-      PENSTOCK_ASSERT(batch.remove(family, key).is_ok());
-    } else {
-      const std::uint64_t bytes = !random.one_in(knobs_.big_value_one_in) ? random.below(knobs_.value_bytes_max)
-                                  : random.one_in(5)                      ? 60'000 + random.below(120'000)
-                                                                          : random.below(40'000);
-      change.value = std::string(bytes, static_cast<char>('a' + random.below(26)));
-      PENSTOCK_ASSERT(batch.put(family, key, *change.value).is_ok());
-    }
-    issued.changes.push_back(std::move(change));
-  }
-  const std::uint64_t number = model.base_count + model.issued.size() + 1;
-  const Bytes counter = issued.durability == Durability::kUnlogged ? kUnloggedKey : kCountKey;
-  issued.changes.push_back({.family = home->id(), .key = std::string(counter), .value = std::to_string(number)});
-  PENSTOCK_ASSERT(batch.put(*home, counter, std::to_string(number)).is_ok());
-  const Durability durability = issued.durability;
-  model.issued.push_back(std::move(issued));
-  Shard shard(core_->shard(id));
-  // Nothing suspends between the number and the submission: the history's order is the shard's.
-  const Status status = co_await shard.commit(batch, {.durability = durability});
-  const std::uint64_t place = number - model.base_count - 1;
-  if (status.is_ok()) {
-    model.issued[place].acknowledged = true;
-    ++counts_.commits_acknowledged;
-    counts_.unlogged_acknowledged += durability == Durability::kUnlogged ? 1U : 0U;
-  } else if (status.is(Code::kDropped)) {
-    // Certainly not applied: it wrote nothing, its number included. Later ones of this boot have greater numbers.
-    model.issued[place].changes.clear();
-  }
-}
-
-Task<> EngineSim::change_families(base::Random& random) {
-  const bool create = families_.size() < static_cast<std::size_t>(core_->settings().shard_count) + 3 || random.one_in(2);
-  if (create) {
-    // The first ones hold the shards' counters.
-    const std::uint16_t shards = core_->settings().shard_count;
-    FamilyOptions options;
-    std::string name = "family" + std::to_string(next_family_);
-    if (next_family_ < shards) {
-      name = "home" + std::to_string(next_family_);
-      options.shard = static_cast<std::int32_t>(next_family_);
-    } else if (random.one_in(2)) {
-      options.placement = Placement::kHashed;
-    }
-    ++next_family_;
-    families_.push_back({.name = name, .existence = Existence::kMaybe, .handle = std::nullopt});
-    const std::size_t place = families_.size() - 1;
-    Outcome<Family> made = co_await core_->create_family(name, options, false);
-    if (made.has_value()) {
-      families_[place].existence = Existence::kCertain;
-      families_[place].handle = *made;
-      ++counts_.families_created;
-    }
-    co_return;
-  }
-  const std::size_t place = random.below(families_.size());
-  if (families_[place].existence != Existence::kCertain || families_[place].name.starts_with("home")) {
-    co_return;
-  }
-  families_[place].existence = Existence::kDropping;
-  const Outcome<bool> dropped = co_await core_->drop_family(families_[place].name);
-  if (dropped.has_value()) {
-    families_[place].existence = Existence::kGone;
-    ++counts_.families_dropped;
-  }
-}
-
-void EngineSim::run_clients(End end) {
-  stop_clients_ = false;
-  disk_.faults().set_rates(knobs_.rates);
-  // The counters' families first, each with its answer.
-  struct Prepare {
-    static Task<> run(EngineSim* self) {
-      base::Random random(1);
-      while (self->next_family_ < self->core_->settings().shard_count && self->disk_.is_powered()) {
-        co_await self->change_families(random);
-      }
+std::string EngineSim::check_damaged_shard(ShardId shard) {
+  struct Get {
+    static Task<Result<std::string>> run(detail::ShardEngine* engine, Family family, std::string key) {
+      Shard on(*engine);
+      co_return co_await on.get(family, key);
     }
   };
-  if (end == End::kPowerCut) {
-    disk_.cut_at(disk_.faults().events() + 1 + random_.below(random_.one_in(3) ? 3000 : 400));
-  }
-  world_->run(0, &Prepare::run, this);
-  std::vector<reactor::SimJob<void>> jobs;
-  for (ShardId shard = 0; shard < core_->settings().shard_count; ++shard) {
-    for (std::uint32_t index = 0; index < knobs_.clients_per_shard; ++index) {
-      jobs.push_back(world_->start(static_cast<std::uint32_t>(shard % world_->reactor_count()), &EngineSim::client, this, shard,
-                                   random_.next()));
+  const ShardModel& model = models_[shard];
+  const std::uint32_t reactor = shard % boot_.core->settings().reactor_count;
+  for (const std::string& state_key : model.known_keys()) {
+    const std::size_t slash = state_key.find('/');
+    const auto id = static_cast<FamilyId>(std::stoull(state_key.substr(0, slash)));
+    const auto family = std::ranges::find_if(
+        families_, [id](const FamilyModel& each) { return each.handle.has_value() && each.handle->id() == id; });
+    if (family == families_.end()) {
+      continue;
+    }
+    const Result<std::string> value =
+        boot_.world->run(reactor, &Get::run, &boot_.core->shard(shard), *family->handle, state_key.substr(slash + 1));
+    ++counts_.reads_checked;
+    std::optional<std::string> seen;
+    if (value.has_value()) {
+      seen = *value;
+    } else if (!value.error().is(Code::kNotFound)) {
+      ++counts_.reads_failed;
+      if (!value.error().is(Code::kCorruption) && !value.error().is(Code::kIoError)) {
+        return "a get ends " + value.error().to_string();
+      }
+      continue;
+    }
+    if (!model.may_survive(state_key, seen, last_end_)) {
+      return "\"" + state_key + "\" is " + (seen.has_value() ? "\"" + seen->substr(0, 40) + "\"" : "not there") +
+             ", and no error says so";
     }
   }
-  const std::uint64_t steps = 200 + random_.below(20'000);
-  if (end == End::kPowerCut) {
-    (void)world_->run_until([this] { return !disk_.is_powered(); }, 400'000);
-    disk_.power_off();
-  } else {
-    (void)world_->run_until([] { return false; }, steps);
-  }
-  if (end == End::kKill) {
-    disk_.power_off();
-  }
-  stop_clients_ = true;
-  const bool ended = world_->run_until([&jobs] { return std::ranges::all_of(jobs, &reactor::SimJob<void>::is_done); });
-  PENSTOCK_ASSERT(ended);
-}
-
-void EngineSim::end_boot(End end) {
-  struct Close {
-    static Task<Status> run(detail::DatabaseCore* core) { return core->close(); }
-  };
-  for (ShardId shard = 0; core_->is_open() && shard < core_->settings().shard_count; ++shard) {
-    Metrics metrics;
-    core_->shard(shard).collect(metrics);
-    counts_.flush_passes += metrics.flushes;
-    counts_.runs_made += metrics.runs_made;
-    counts_.runs_joined += metrics.runs_joined;
-    counts_.large_values += metrics.large_values;
-    counts_.run_slices += metrics.run_slices;
-  }
-  for (std::uint16_t part = 0; core_->is_open() && part < core_->settings().reactor_count; ++part) {
-    counts_.segments += core_->part_of(part).log().counters().segments_prepared > 2 ? 1U : 0U;
-  }
-  const Status closed = world_->run(0, &Close::run, core_.get());
-  if (!closed.is_ok() && disk_.is_powered()) {  // A cut that was planned for opening may come now.
-    std::fprintf(stderr, "close: %s\n", closed.to_string().c_str());
-    PENSTOCK_ASSERT(false);
-  }
-  core_.reset();
-  runtime_.reset();
-  disk_.faults().clear();
-  switch (end) {
-    case End::kPowerCut:
-      disk_.cut_power(random_.next());
-      ++counts_.power_cuts;
-      break;
-    case End::kKill:
-      disk_.kill_process(random_.next());
-      ++counts_.kills;
-      break;
-    case End::kCleanClose:
-      ++counts_.clean_closes;
-      break;
-  }
-  world_.reset();
-  is_open_ = false;
-  last_end_ = end;
+  return {};
 }
 
 }  // namespace penstock::simtest

@@ -1,14 +1,15 @@
-// The whole engine on the simulated disk, with a model that knows what must, may and must not be there after a crash.
+// The whole engine on the simulated disk, with a model that knows what must, may and must not be there.
 //
-// One EngineSim is one database over many boots: run clients, cut power or kill, boot again, check, go on. Each shard's commits
-// are numbered in the order of their submission, and each batch writes its number under a key of its own: so the recovered
-// number p says which prefix of the history is there, and everything else must equal the model after p batches. What is checked
-// after each boot :
-//   1 durability: p covers every batch acknowledged at a level that survives this kind of crash, or by a flush since; unlogged
-//   batches have a number of their own, up to which all of them are there;
-//   2 atomicity and prefix: all families of the shard equal the model after exactly p batches: no hole, no half batch, nothing
-//   old back; 3 deletes stay deleted, dropped families stay dropped, acknowledged families exist; 4 verify(): every reachable
-//   page is good and the zone tables count exactly the reachable blocks; 5 the engine takes new commits.
+// One EngineSim is one database over many boots: open, check, run clients, cut power, kill or close, and again with what is
+// left of the disk. A plan (sim_plan.h) decides everything. Checked while clients run: what they read (sim_model.h), and that
+// only such errors are told as the disk gives cause for. Checked after each boot:
+//   1 durability: everything acknowledged at a level that survives this kind of crash, or flushed since, is there;
+//   2 atomicity and prefix: all families of a shard are as after exactly p batches: no hole, no half batch, nothing old back;
+//   3 dropped families stay dropped, acknowledged ones exist under their last name;
+//   4 verify(): every reachable page is good and the zone tables count exactly the reachable blocks; 5 new commits are taken.
+// After a cut the other things that it could have left are checked, too: images of the disk with other sectors kept.
+// After damage that the disk did not tell of (FaultClass::kSilent): each key has a right value or an error, or the opening is
+// refused. Thread: one.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
@@ -23,116 +25,151 @@
 #include "penstock/shard.h"
 #include "reactor/sim_disk.h"
 #include "reactor/sim_world.h"
+#include "tests/sim/sim_model.h"
+#include "tests/sim/sim_plan.h"
 
 namespace penstock::simtest {
 
-/// What a seed decides about a database and its runs.
-struct Knobs {
-  std::uint16_t shards = 3;
-  std::uint32_t reactors = 2;
-  std::uint64_t memory_limit = 3_MiB;
-  std::uint32_t clients_per_shard = 2;
-  std::uint32_t keys = 60;
-  std::uint32_t batch_operations_max = 20;
-  std::uint32_t value_bytes_max = 300;
-  std::uint32_t big_value_one_in = 60;  ///< Values up to 40 KB now and then, and some up to 180 KB: extents, early ones too.
-  std::uint32_t flush_one_in = 40;      ///< A client flushes its shard.
-  std::uint32_t ddl_one_in = 60;        ///< A client creates or drops a family.
-  std::uint32_t change_one_in = 300;    ///< A client changes options.
-  std::uint32_t unlogged_one_in = 10;   ///< Of the commits.
-  reactor::SimRates rates;
-
-  static Knobs draw(base::Random& random);
-};
-
-/// Counts over all cycles, so that a test can show that the rare things fell into its window.
+/// Counts over all runs, so that a search can show that the rare things fell into its window.
 struct SimCounts {
+  std::uint64_t cycles = 0;  ///< Crashes that were recovered from and checked, images among them.
   std::uint64_t boots = 0;
   std::uint64_t power_cuts = 0;
   std::uint64_t kills = 0;
   std::uint64_t clean_closes = 0;
-  std::uint64_t cuts_in_recovery = 0;
+  std::uint64_t cuts_in_opening = 0;
+  std::uint64_t images = 0;
   std::uint64_t commits_acknowledged = 0;
-  std::uint64_t flush_passes = 0;
-  std::uint64_t unlogged_acknowledged = 0;
-  std::uint64_t options_changed = 0;
-  std::uint64_t large_values = 0;
-  std::uint64_t runs_made = 0;
-  std::uint64_t runs_joined = 0;
-  std::uint64_t run_slices = 0;
-  std::uint64_t segments = 0;
+  std::uint64_t commits_unknown = 0;
+  std::uint64_t commits_refused = 0;
+  std::uint64_t reads_checked = 0;
+  std::uint64_t reads_failed = 0;
+  std::uint64_t flushes = 0;
   std::uint64_t families_created = 0;
   std::uint64_t families_dropped = 0;
-  std::uint64_t reactor_changes = 0;
-  std::uint64_t torn_tails = 0;
+  std::uint64_t families_renamed = 0;
+  std::uint64_t faults = 0;   ///< Errors and lies of the disk.
+  std::uint64_t damages = 0;  ///< At rest.
+  std::uint64_t openings_refused = 0;
+
+  void add(const SimCounts& other) noexcept;
+  std::string to_string() const;
 };
 
 class EngineSim {
  public:
-  EngineSim(std::uint64_t seed, SimCounts& counts);
+  EngineSim(const Plan& plan, SimCounts& counts);
   ~EngineSim();
+  EngineSim(const EngineSim&) = delete;
+  EngineSim& operator=(const EngineSim&) = delete;
 
-  /// Runs `cycles` crash-recover cycles. Empty: all is well; else what was wrong.
-  std::string run(std::uint32_t cycles);
+  /// Prints what happens on standard output, a line each.
+  void print_trace();
+  /// Empty: all is well; else what was wrong.
+  std::string run();
+
+  /// Over everything that happened: equal for equal plans.
+  std::uint64_t trace_hash() const noexcept { return disk_.faults().trace_hash(); }
+  std::uint64_t events() const noexcept { return disk_.faults().events(); }
+  std::uint64_t cycle() const noexcept { return cycle_; }
+  std::uint64_t operations() const noexcept { return next_operation_; }
 
  private:
-  using State = std::map<std::string, std::string>;  // "family id/key" -> value
-  struct Change {
-    FamilyId family;
-    std::string key;
-    std::optional<std::string> value;
-  };
-  struct IssuedBatch {
-    std::vector<Change> changes;
-    Durability durability = Durability::kSync;
-    bool acknowledged = false;
-    bool is_flushed = false;  ///< A flush that began after it was acknowledged has ended well.
-  };
-  struct ShardModel {
-    State base;  // After `base_count` batches.
-    std::uint64_t base_count = 0;
-    std::vector<IssuedBatch> issued;  // Those after the base, in order.
-  };
   enum class Existence : std::uint8_t { kMaybe, kCertain, kDropping, kGone };
   struct FamilyModel {
     std::string name;
+    std::string other_name;  ///< If a rename has had no answer: the name that it may have now.
     Existence existence = Existence::kMaybe;
     std::optional<Family> handle;
   };
-  enum class End : std::uint8_t { kPowerCut, kKill, kCleanClose };
+  /// A started database; what is on a copy of the disk does not touch the model.
+  struct Boot {
+    std::unique_ptr<reactor::SimWorld> world;
+    std::shared_ptr<detail::RuntimeCore> runtime;
+    std::unique_ptr<detail::DatabaseCore> core;
+    Outcome<bool> opened = false;
+  };
+  struct Found {
+    std::string wrong;
+    std::vector<FamilyModel> families;
+    std::vector<ShardModel::Recovered> shards;
+  };
 
-  std::string boot(bool with_checks);
-  void run_clients(End end);
-  std::string check_all();
-  std::string check_shard(ShardId shard, End end);
-  std::string check_families();
-  void end_boot(End end);
+  bool has(Feature feature) const noexcept { return knobs_.features.has(feature); }
+  detail::DatabaseCore& core() const noexcept { return *boot_.core; }
+  std::uint32_t reactor_of(ShardId shard) const noexcept {
+    return static_cast<std::uint32_t>(shard % boot_.core->settings().reactor_count);
+  }
 
+  // Boots (engine_sim.cc).
+  Boot start(reactor::SimDisk& disk, base::Random random) const;
+  static void stop(Boot& boot, reactor::SimDisk& disk, std::string& wrong);
+  std::string open_with_cuts(base::Random random);
+  std::string boot_and_check(base::Random random);
+  std::string take_answer(const Boot& boot);
+  std::string end_boot(End end, base::Random random);
+  std::string check_images(base::Random random);
+  std::string check_image(reactor::SimDisk& disk, base::Random random);
+  Found check_all(Boot& boot) const;
+  void adopt(Found found);
+  std::string check_families(Boot& boot, std::vector<FamilyModel>& families) const;
+  std::string check_after_damage(base::Random random);
+  std::string check_damaged_shard(ShardId shard);
+  bool damage_at_rest(base::Random random);
+  bool is_last(std::uint64_t event) const noexcept { return plan_.until != 0 && event >= plan_.until; }
+  void note(const std::string& text) const;
+
+  struct ReadAll;
+  struct Calls;
+  struct HomeCalls;
+
+  // What clients do (sim_clients.cc).
+  std::string run_clients(End end, base::Random random);
+  void plan_faults(base::Random& random);
+  std::string check_that_space_helps(base::Random random);
   static Task<> client(EngineSim* self, ShardId shard, std::uint64_t seed);
-  Task<> commit_once(ShardId shard, base::Random& random);
+  Task<> operate(ShardId shard, base::Random random);
+  Task<> commit_once(ShardId shard, base::Random random);
+  Task<> commit_each(base::Random random);
+  static Task<> commit_part(EngineSim* self, ShardId shard, std::uint64_t seed);
   Task<> flush_once(ShardId shard);
-  Task<> change_options(base::Random& random);
-  Task<> change_families(base::Random& random);
-  static Task<Result<State>> read_shard(EngineSim* self, ShardId shard);
-  static Task<bool> open_core(detail::DatabaseCore* core, std::string* failure);
-  std::vector<Family> usable_families() const;
+  Task<> change_options(base::Random random);
+  Task<> change_families(base::Random random);
+  Task<> create_family(base::Random random);
+  Task<> rename_family(std::size_t place);
+  Task<> read_once(ShardId shard, base::Random random);
+  Task<> get_one(ShardId shard, Family family, base::Random random);
+  Task<> scan_some(ShardId shard, Family family, base::Random random);
+  Task<> walk_some(ShardId shard, Family family, base::Random random);
+  void note_read(const Status& status);
+  bool may_fail(const Status& status) const noexcept;
+  void complain(const std::string& text);
+  std::vector<Family> usable_families(ShardId shard) const;
+  std::optional<Family> home_of(ShardId shard) const;
   std::string make_key(const Family& family, ShardId shard, base::Random& random) const;
-  static void apply(State& state, const IssuedBatch& batch);
 
+  Plan plan_;
+  Knobs knobs_;
   base::Random random_;
   SimCounts& counts_;
-  Knobs knobs_;
   reactor::SimDisk disk_;
-  std::unique_ptr<reactor::SimWorld> world_;
-  std::shared_ptr<detail::RuntimeCore> runtime_;
-  std::unique_ptr<detail::DatabaseCore> core_;
+  Boot boot_;
+  bool is_booted_ = false;
   std::map<ShardId, ShardModel> models_;
   std::vector<FamilyModel> families_;
+  std::vector<reactor::SimJob<void>> jobs_;
+  std::uint64_t cycle_ = 0;
+  std::uint64_t next_operation_ = 0;
+  std::uint64_t operations_left_ = 0;  // Of this boot.
   std::uint32_t next_family_ = 0;
+  std::uint64_t struck_before_ = 0;
   bool stop_clients_ = false;
-  bool is_open_ = false;
+  bool is_told_ = false;     ///< This boot's disk gives errors.
+  bool is_full_ = false;     ///< It is small.
+  bool is_damaged_ = false;  ///< It has lied.
+  bool prints_ = false;
+  std::string complaint_;  ///< The first thing that a client found wrong.
   End last_end_ = End::kCleanClose;
-  std::uint32_t last_reactors_ = 0;
 };
 
 }  // namespace penstock::simtest

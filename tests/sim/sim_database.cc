@@ -84,8 +84,8 @@ SimDatabase::SimDatabase(reactor::SimDisk& disk, const SimDatabaseOptions& optio
   runtime_ = std::make_shared<detail::RuntimeCore>(world_->system(), list, options.memory_limit);
   DatabaseOptions database;
   database.shards = options.shards;
-  database.log_segment_bytes = 1_MiB;
-  database.log_budget_bytes = 4_MiB;
+  database.log_segment_bytes = options.log_segment_bytes;
+  database.log_budget_bytes = 4 * options.log_segment_bytes;
   database.wal_sync = options.wal_sync;
   database.gather_from_bytes = options.gather_from_bytes;
   database.on_progress = options.on_progress;

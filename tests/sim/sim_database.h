@@ -38,6 +38,7 @@ struct SimDatabaseOptions {
   WalSync wal_sync = WalSync::kAuto;
   std::uint64_t gather_from_bytes = 4_MiB;
   std::function<void(const OpenProgress&)> on_progress = {};
+  std::uint64_t log_segment_bytes = 1_MiB;  ///< The log's budget is four of them.
 };
 
 class SimDatabase {
