@@ -92,10 +92,6 @@ Status Script::close() {
   return closed_;
 }
 
-bool Script::is_poisoned(ShardId shard) const {
-  return core_ != nullptr && core_->is_open() && !core_->part_of(shard).log().failure().is_ok();
-}
-
 // --- steps ---
 
 Status Script::create(const std::string& family, std::int32_t shard) {
@@ -303,7 +299,7 @@ std::string Script::check_recovered(End end, bool commits) {
       if (!rows.has_value()) {
         return "family " + name + " cannot be read: " + rows.error().to_string();
       }
-      for (const penstock::Row& row : rows->rows) {
+      for (const Row& row : rows->rows) {
         found[ShardModel::state_key(family.id(), row.key)] = row.value;
       }
     }

@@ -66,17 +66,11 @@ class Script {
   bool is_powered() const noexcept { return disk_.is_powered(); }
   /// What was wrong while it ran; empty: nothing.
   const std::string& complaint() const noexcept { return complaint_; }
-  bool is_poisoned(ShardId shard) const;
 
  private:
   struct Calls;
-  struct Row {
-    Family family;
-    std::string key;
-  };
 
   std::uint32_t reactor_of(ShardId shard) const noexcept { return shard % kReactors; }
-  std::vector<Row> rows_of(ShardId shard) const;
   struct Issued {
     std::uint64_t number = 0;
     Durability durability = Durability::kSync;
@@ -84,7 +78,6 @@ class Script {
   };
   Issued issue(ShardId shard, std::uint32_t rows, std::uint64_t value_bytes, bool removes, Durability durability);
   void note_commit(ShardId shard, const Issued& issued, const Status& status);
-  std::optional<Family> handle(const std::string& family);
 
   reactor::SimDisk& disk_;
   ScriptModel& model_;
