@@ -336,6 +336,9 @@ Task<> EngineSim::change_options(base::Random random) {
     changes.flush_bytes_per_second = random.one_in(2) ? 0 : 1_MiB + random.below(64) * 1_MiB;
   }
   if (random.one_in(2)) {
+    changes.flush_write_bytes = random.one_in(2) ? 0 : 64_KiB + random.below(16) * 64_KiB;
+  }
+  if (random.one_in(2)) {
     changes.log_budget_bytes = knobs_.segment_kib * 1_KiB * (4 + random.below(8));
   }
   const Outcome<bool> changed = co_await HomeCalls::make(&core(), &HomeCalls::change, changes);
