@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "engine/atomic_work.h"
 #include "engine/large_values.h"
 #include "penstock/options.h"
 #include "penstock/status.h"
@@ -23,6 +24,7 @@ class CommitCall : public reactor::Message {
  public:
   // Set by the submitter.
   detail::ShardEngine* shard = nullptr;
+  AtomicWork* work = nullptr;  ///< Makes the payload and what goes with it, up to `has_large_values`, when its turn comes.
   Bytes payload;
   std::uint32_t operation_count = 0;
   const std::vector<FamilyId>* families = nullptr;
@@ -38,6 +40,9 @@ class CommitCall : public reactor::Message {
   std::unique_ptr<LargeBatch> large;  ///< What `payload` names then.
   bool is_prepared = true;            ///< Its large values are written, or could not be:
   Status prepared;
+
+  /// Once it is published.
+  Status answer() const noexcept { return work == nullptr ? Status::ok() : work->answer; }
 
   void run() override;  ///< On the shard's reactor: submits itself.
   virtual void finish(Status status) = 0;

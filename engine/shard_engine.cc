@@ -62,47 +62,61 @@ void ShardEngine::submit(engine::CommitCall& call) {
   if (call.is_carried) {
     apply(call);
     publish_finished();
-  } else if (!preparing_.empty() || call.has_large_values) {
-    prepare(call);
   } else {
-    submit_prepared(call);
+    const bool is_next = preparing_.empty() && waiting_.empty();
+    const bool must_prepare = call.work == nullptr ? call.has_large_values : !settle(call, is_next);
+    if (must_prepare || !preparing_.empty()) {
+      prepare(call);
+    } else {
+      submit_prepared(call);
+    }
   }
 }
 
-/// Shard-I8.
+/// Shard-I8, Shard-I9.
 void ShardEngine::prepare(engine::CommitCall& call) {
   preparing_.push_back(&call);
-  if (call.has_large_values) {
+  if (call.work == nullptr && call.has_large_values) {
     call.is_prepared = false;
     part_.tasks().spawn(&ShardEngine::write_large_values, this, &call);
   }
 }
 
 Task<> ShardEngine::write_large_values(engine::CommitCall* call) {
-  std::vector<btree::ExtentPointer> extents;
-  call->prepared = part_.log().failure().is_ok() ? check_families(*call) : Status(Code::kPoisoned).with_shard(id_);
-  if (call->prepared.is_ok()) {
-    call->prepared = co_await store_->put_early(engine::large_values_of(call->payload), &extents);
-    if (!store_->failure().is_ok() && part_.log().failure().is_ok()) {
-      part_.log().poison(call->prepared);
-    }
-    if (call->prepared.is(Code::kNoSpace)) {
-      PENSTOCK_SOMETIMES("commit: no space for a large value", true);
-      request_release();  // What was overwritten in memory gives its space back.
-    }
-  }
-  if (call->prepared.is_ok()) {
-    call->large = std::make_unique<engine::LargeBatch>();
-    call->large->payload = engine::with_extents(call->payload, extents);
-    for (const btree::ExtentPointer& extent : extents) {
-      call->large->extents.take_over(store_, extent);
-    }
-    call->payload = Bytes(call->large->payload.data(), call->large->payload.size());
-    call->payload_checksum = base::checksum(as_span(call->payload));
-    large_values_ += extents.size();
-  }
+  call->prepared = co_await write_extents(call);
   call->is_prepared = true;
-  while (!preparing_.empty() && preparing_.front()->is_prepared) {
+  submit_settled();
+}
+
+Task<Status> ShardEngine::write_extents(engine::CommitCall* call) {
+  if (!part_.log().failure().is_ok()) {
+    co_return Status(Code::kPoisoned).with_shard(id_);
+  }
+  PENSTOCK_CO_TRY(check_families(*call));
+  std::vector<btree::ExtentPointer> extents;
+  const Status written = co_await store_->put_early(engine::large_values_of(call->payload), &extents);
+  if (!store_->failure().is_ok() && part_.log().failure().is_ok()) {
+    part_.log().poison(written);
+  }
+  if (written.is(Code::kNoSpace)) {
+    PENSTOCK_SOMETIMES("commit: no space for a large value", true);
+    request_release();  // What was overwritten in memory gives its space back.
+  }
+  PENSTOCK_CO_TRY(written);
+  call->large = std::make_unique<engine::LargeBatch>();
+  call->large->payload = engine::with_extents(call->payload, extents);
+  for (const btree::ExtentPointer& extent : extents) {
+    call->large->extents.take_over(store_, extent);
+  }
+  call->payload = Bytes(call->large->payload.data(), call->large->payload.size());
+  call->payload_checksum = base::checksum(as_span(call->payload));
+  large_values_ += extents.size();
+  co_return Status::ok();
+}
+
+/// Those at the head of `preparing_` that need nothing any more.
+void ShardEngine::submit_settled() {
+  while (!preparing_.empty() && preparing_.front()->is_prepared && settle(*preparing_.front(), waiting_.empty())) {
     engine::CommitCall& first = *preparing_.front();
     preparing_.pop_front();
     if (first.prepared.is_ok()) {
@@ -135,6 +149,7 @@ void ShardEngine::submit_prepared(engine::CommitCall& call) {
 
 void ShardEngine::wait_or_refuse(engine::CommitCall& call) {
   if (call.options.no_wait) {
+    PENSTOCK_ASSERT(call.work == nullptr || !call.work->is_busy);
     call.finish(Status(Code::kBusy));
     return;
   }
@@ -167,7 +182,7 @@ void ShardEngine::refuse_waiting() {
   while (!waiting_.empty()) {
     engine::CommitCall& call = *waiting_.front();
     waiting_.pop_front();
-    call.finish(Status(Code::kClosed));
+    end_waiting(call, Status(Code::kClosed));
   }
 }
 
@@ -188,6 +203,11 @@ bool ShardEngine::try_first_waiting() {
 }
 
 ShardEngine::Verdict ShardEngine::try_apply(engine::CommitCall& call) {
+  if (call.work != nullptr) {
+    if (const std::optional<Verdict> verdict = admit_work(call)) {
+      return *verdict;
+    }
+  }
   const Verdict verdict = admit(call);
   if (verdict.admission != Admission::kApplied) {
     return verdict;
@@ -325,16 +345,17 @@ void ShardEngine::publish_finished() {
   while (!in_flight_.empty()) {
     engine::CommitCall& call = *in_flight_.front();
     const Durability durability = call.options.durability;
-    const bool is_in_memory = durability == Durability::kBuffered || durability == Durability::kUnlogged;
+    const bool is_in_memory =
+        call.operation_count == 0 || durability == Durability::kBuffered || durability == Durability::kUnlogged;
     const bool reached = is_in_memory || call.group <= (durability == Durability::kWritten ? written : durable);
     if (!reached) {
       break;
     }
-    PENSTOCK_ASSERT_GT(call.last_sequence, published_);
+    PENSTOCK_ASSERT_GE(call.last_sequence, published_ + (call.operation_count == 0 ? 0U : 1U));
     published_ = call.last_sequence;
     moved = true;
     in_flight_.pop_front();
-    call.finish(Status::ok());
+    call.finish(call.answer());
   }
   if (moved) {
     progress_.notify_all();
@@ -352,13 +373,14 @@ void ShardEngine::fail_unfinished() {
   while (!in_flight_.empty()) {  // Applied and perhaps on disk: only reopening tells.
     engine::CommitCall& call = *in_flight_.front();
     in_flight_.pop_front();
-    call.finish(Status(Code::kOutcomeUnknown).with_place(FileKind::kLog, cause.where()).with_shard(id_));
+    const Code code = call.operation_count == 0 ? Code::kPoisoned : Code::kOutcomeUnknown;  // Without changes: only read.
+    call.finish(Status(code).with_place(FileKind::kLog, cause.where()).with_shard(id_));
   }
   part_.leave_line(*this);
   while (!waiting_.empty()) {
     engine::CommitCall& call = *waiting_.front();
     waiting_.pop_front();
-    call.finish(Status(Code::kPoisoned).with_shard(id_));
+    end_waiting(call, Status(Code::kPoisoned).with_shard(id_));
   }
   progress_.notify_all();
   work_.notify_all();

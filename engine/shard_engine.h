@@ -10,6 +10,8 @@
 //   After the log failed nothing is applied, published or flushed any more; reads go on.
 //   Shard-I8 A commit with large values (large_values.h) and those that come after it to this shard keep their order, whatever
 //   the disk answers first.
+//   Shard-I9 A commit that decides when its turn comes (atomic_work.h) keeps its place in the shard's order, too, while what it
+//   needs is read.
 //   Shard-I6 A record of the log names the last sequence of the record before it; between the two lie unlogged commits alone.
 //   Shard-I7 Entries of a damaged family (flush.h) are logged and applied anew before the memtable that held them leaves: they
 //   stay readable, and the log can be let go. It takes writes until these entries fill the share of memory of a shard that
@@ -103,6 +105,10 @@ class ShardEngine {
   Result<std::unique_ptr<RowWalk>> walk(const FamilyState& family);
   Task<Result<engine::FlatRows>> scan(const FamilyState& family, const ScanOptions& options);
 
+  // --- atomic work (engine/shard_atomic.cc): for AtomicView ---
+  Result<Bytes> read_applied(const Family& family, Bytes key, bool is_value_wanted, engine::AtomicWork& work);
+  Status change_applied(const Family& family, Bytes key, std::optional<Bytes> value, engine::AtomicWork& work);
+
   // --- flushing (engine/shard_flush.cc) ---
   /// Closes the active memtable, so that the flusher takes it. Nothing if it is empty.
   void freeze();
@@ -137,6 +143,8 @@ class ShardEngine {
 
   void prepare(engine::CommitCall& call);
   Task<> write_large_values(engine::CommitCall* call);
+  Task<Status> write_extents(engine::CommitCall* call);
+  void submit_settled();
   void submit_prepared(engine::CommitCall& call);
   enum class Admission : std::uint8_t { kApplied, kWait, kRefused };
   struct Verdict {
@@ -151,6 +159,20 @@ class ShardEngine {
   void fail_unfinished();
   Status check_families(const engine::CommitCall& call) const;
   Sequence prune_below() const noexcept;
+
+  struct AppliedVersion {
+    const std::shared_ptr<Generation>* generation = nullptr;
+    std::optional<memtable::Memtable::Version> version;
+  };
+  AppliedVersion find_applied(FamilyId family, Bytes key) const noexcept;
+  void decide(engine::CommitCall& call);
+  bool settle(engine::CommitCall& call, bool is_next);
+  Task<> work_for(engine::CommitCall* call);
+  Task<Status> load_missing(engine::AtomicWork* work);
+  Task<> load_beside(engine::AtomicWork* work, const engine::AtomicWork::Missing* missing, Status* failure);
+  Task<Status> load(engine::AtomicWork* work, const engine::AtomicWork::Missing& missing);
+  std::optional<Verdict> admit_work(engine::CommitCall& call);
+  static void end_waiting(engine::CommitCall& call, Status status);
 
   /// What memory knows of a key as of the published position.
   struct Located {
@@ -214,7 +236,8 @@ class ShardEngine {
   std::uint64_t carried_bytes_ = 0;  // Of damaged families' entries, by the last pass.
   std::multiset<Sequence> readers_;  // Positions that walks in progress read at.
 
-  std::deque<engine::CommitCall*> preparing_;       // Behind one whose large values are being written.
+  std::deque<engine::CommitCall*> preparing_;       // Behind one whose large values are being written, or that needs a page.
+  std::uint32_t working_ = 0;                       // Tasks of calls with work.
   base::RingQueue<engine::CommitCall*> waiting_;    // Not applied yet. Each has a place in the part's line.
   base::RingQueue<engine::CommitCall*> in_flight_;  // Applied, not published.
 

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <tuple>
 
@@ -35,6 +36,49 @@ Status typed_keys(Database& db, const Family& family) {
 }
 // [end]
 
+// [update]
+// Counts a visit, whoever else counts at the same time. The function runs where the data is; it may run again.
+Status update(Database& db, const Family& family) {
+  auto visits = db.update(family, "visits", [](std::optional<penstock::Bytes> before) {
+                    return std::to_string((before ? std::stoull(std::string(*before)) : 0) + 1);
+                  }).get();
+  if (!visits) return visits.error();
+  std::printf("visit %s\n", (*visits)->c_str());
+  return Status::ok();
+}
+// [end]
+
+// [compare and set]
+// Takes over a lock if nobody has it, and gives it back if it is ours.
+Status compare_and_set(Database& db, const Family& family) {
+  const Status taken = db.put_if_absent(family, "lock", "me").get();
+  if (taken.is(penstock::Code::kAlreadyExists)) return Status::ok();  // Somebody else's.
+  PENSTOCK_TRY(taken);
+  return db.compare_and_set(family, "lock", "me", std::nullopt).get();  // conflict: it is no longer "me".
+}
+// [end]
+
+// [atomically]
+// Moves a piece from one stock to another. Both keys are on one shard.
+Status atomically(Database& db, const Family& family) {
+  PENSTOCK_TRY(db.put(family, "stock a", "xxx").get());
+  return db
+      .atomically(family.shard_of("stock a"),
+                  [&family](penstock::AtomicView& view) {
+                    const auto from = view.get(family, "stock a");
+                    if (!from) return from.error();  // Also when it has to be read first: then this runs again.
+                    if (from->empty()) return Status(penstock::Code::kConflict);
+                    const std::string rest(from->substr(1));
+                    const auto to = view.get(family, "stock b");
+                    if (!to && !to.error().is(penstock::Code::kNotFound)) return to.error();
+                    const std::string more = std::string(to ? *to : "") + "x";
+                    PENSTOCK_TRY(view.put(family, "stock a", rest));
+                    return view.put(family, "stock b", more);
+                  })
+      .get();
+}
+// [end]
+
 int fail(const char* what, const std::string& why) { return std::fprintf(stderr, "%s: %s\n", what, why.c_str()), 1; }
 
 }  // namespace
@@ -50,6 +94,9 @@ int main(int argument_count, char** arguments) {
   using Stop = Status (*)(Database&, const Family&);
   constexpr std::tuple<const char*, Stop> kStops[] = {
       {"typed keys", &typed_keys},
+      {"update", &update},
+      {"compare and set", &compare_and_set},
+      {"atomically", &atomically},
   };
   for (const auto& [name, stop] : kStops) {
     if (const Status status = stop(*db, *family); !status.is_ok()) return fail(name, status.to_string());

@@ -21,6 +21,7 @@
 #include <tuple>
 #include <vector>
 
+#include "penstock/atomic.h"
 #include "penstock/attached_reactor.h"
 #include "penstock/batch.h"
 #include "penstock/family.h"
@@ -126,6 +127,18 @@ class Database {
   /// Applies each shard's part atomically, and no more than that: after an error or a crash some parts may be there and others
   /// not. The first error is returned.
   Future<CommitResult> write_each(Batch batch, const CommitOptions& options = {});
+
+  // --- atomic work on one shard (atomic.h), in the order of commits; errors: those of commit() and get() ---
+  /// Gives the key the value that `function` makes of its present one. The answer is the value that it has then.
+  Future<Result<std::optional<std::string>>> update(const Family& family, Bytes key, UpdateFunction function,
+                                                    const CommitOptions& options = {});
+  /// Gives the key `desired` (none: removes it) if it has `expected` (none: is not there). Else: conflict.
+  Future<Status> compare_and_set(const Family& family, Bytes key, std::optional<Bytes> expected, std::optional<Bytes> desired,
+                                 const CommitOptions& options = {});
+  /// Else: already_exists.
+  Future<Status> put_if_absent(const Family& family, Bytes key, Bytes value, const CommitOptions& options = {});
+  /// Runs `function` on a shard's state and applies what it changed. Errors also: what it returns.
+  Future<Status> atomically(ShardId shard, AtomicFunction function, const CommitOptions& options = {});
 
   /// Carries everything committed so far into the trees; resolves when that is durable.
   Future<Status> flush();

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "penstock/atomic.h"
 #include "penstock/batch.h"
 #include "penstock/family.h"
 #include "penstock/options.h"
@@ -133,6 +134,18 @@ class Shard {
   Task<Status> commit(Batch& batch, const CommitOptions& options = {});
   Task<Status> put(const Family& family, Bytes key, Bytes value, const CommitOptions& options = {});
   Task<Status> remove(const Family& family, Bytes key, const CommitOptions& options = {});
+
+  /// Atomic work (atomic.h), in the order of commits. Errors: those of commit() and get().
+  /// Gives the key the value that `function` makes of its present one. Returns the value that it has then.
+  Task<Result<std::optional<std::string>>> update(const Family& family, Bytes key, const UpdateFunction& function,
+                                                  const CommitOptions& options = {});
+  /// Gives the key `desired` (none: removes it) if it has `expected` (none: is not there). Else: conflict.
+  Task<Status> compare_and_set(const Family& family, Bytes key, std::optional<Bytes> expected, std::optional<Bytes> desired,
+                               const CommitOptions& options = {});
+  /// Else: already_exists.
+  Task<Status> put_if_absent(const Family& family, Bytes key, Bytes value, const CommitOptions& options = {});
+  /// Runs `function` on the shard's state and applies what it changed. Errors also: what it returns.
+  Task<Status> atomically(const AtomicFunction& function, const CommitOptions& options = {});
 
   /// Lets others on the core run.
   Task<> yield();

@@ -25,7 +25,7 @@ enum class Code : std::uint8_t {
   kBusy,             ///< Back-pressure (with no_wait), or another process has the database: retry later. Not applied.
   kWouldBlock,       ///< A blocking call on a reactor thread, or no credit for try_submit. Not applied.
   kNoSpace,          ///< The disk is full: free space; deletes and reads still work. Not applied.
-  kAlreadyExists,    ///< A family or database of that name exists. Not applied.
+  kAlreadyExists,    ///< A family or database of that name, or the key, exists. Not applied.
   kDropped,          ///< The family behind this handle was dropped. Not applied.
   kClosed,           ///< The database is closing or closed. Not applied.
   kCancelled,        ///< Cancelled on request. Not applied.
@@ -35,7 +35,7 @@ enum class Code : std::uint8_t {
   kCorruption,       ///< Stored bytes are wrong: restore or repair; `where()` names the place. Not applied.
   kNotSupported,     ///< A newer format, an unknown feature or one that is not built yet. Not applied.
   kPermission,       ///< The system denies access to a file or folder. Not applied.
-  kConflict,         ///< A transaction lost against another: run it again. Not applied.
+  kConflict,         ///< What was expected is not so any more: read and decide again. Not applied.
   kForked,           ///< Called in a child after fork: the database belongs to the parent. Not applied.
 };
 inline constexpr std::uint8_t kCodeCount = 19;
