@@ -1,5 +1,6 @@
 // The C API: reads, writes and batches.
 #include <cstdint>
+#include <optional>
 
 #include "engine/c_api.h"
 
@@ -36,6 +37,31 @@ Outcome<Future<Status>> begin_remove(penstock_database* database, const penstock
   return capi::when_checked(
       [&](Database* target, const CommitOptions& wanted) { return target->remove(family->family, capi::view(key), wanted); },
       capi::check(database, family, {key}), capi::read_options(options));
+}
+
+/// NULL says that there is no value: for the check an empty one does as well.
+penstock_bytes bytes_or_empty(const penstock_bytes* bytes) { return bytes != nullptr ? *bytes : penstock_bytes{}; }
+std::optional<Bytes> view_or_none(const penstock_bytes* bytes) {
+  return bytes != nullptr ? std::optional<Bytes>(capi::view(*bytes)) : std::nullopt;
+}
+
+Outcome<Future<Status>> begin_compare_and_set(penstock_database* database, const penstock_family* family, penstock_bytes key,
+                                              const penstock_bytes* expected, const penstock_bytes* desired,
+                                              const penstock_commit_options* options) {
+  return capi::when_checked(
+      [&](Database* target, const CommitOptions& wanted) {
+        return target->compare_and_set(family->family, capi::view(key), view_or_none(expected), view_or_none(desired), wanted);
+      },
+      capi::check(database, family, {key, bytes_or_empty(expected), bytes_or_empty(desired)}), capi::read_options(options));
+}
+
+Outcome<Future<Status>> begin_put_if_absent(penstock_database* database, const penstock_family* family, penstock_bytes key,
+                                            penstock_bytes value, const penstock_commit_options* options) {
+  return capi::when_checked(
+      [&](Database* target, const CommitOptions& wanted) {
+        return target->put_if_absent(family->family, capi::view(key), capi::view(value), wanted);
+      },
+      capi::check(database, family, {key, value}), capi::read_options(options));
 }
 
 Outcome<Future<ValueAnswer>> begin_get(penstock_database* database, const penstock_family* family, penstock_bytes key) {
@@ -93,6 +119,27 @@ penstock_code penstock_remove(penstock_database* database, const penstock_family
 penstock_future* penstock_remove_async(penstock_database* database, const penstock_family* family, penstock_bytes key,
                                        const penstock_commit_options* options) {
   return capi::wrap(begin_remove(database, family, key, options));
+}
+
+penstock_code penstock_compare_and_set(penstock_database* database, const penstock_family* family, penstock_bytes key,
+                                       const penstock_bytes* expected, const penstock_bytes* desired,
+                                       const penstock_commit_options* options, penstock_failure** failure) {
+  return capi::call([&] { return begin_compare_and_set(database, family, key, expected, desired, options); }, failure,
+                    capi::kStoreNothing);
+}
+penstock_future* penstock_compare_and_set_async(penstock_database* database, const penstock_family* family, penstock_bytes key,
+                                                const penstock_bytes* expected, const penstock_bytes* desired,
+                                                const penstock_commit_options* options) {
+  return capi::wrap(begin_compare_and_set(database, family, key, expected, desired, options));
+}
+
+penstock_code penstock_put_if_absent(penstock_database* database, const penstock_family* family, penstock_bytes key,
+                                     penstock_bytes value, const penstock_commit_options* options, penstock_failure** failure) {
+  return capi::call([&] { return begin_put_if_absent(database, family, key, value, options); }, failure, capi::kStoreNothing);
+}
+penstock_future* penstock_put_if_absent_async(penstock_database* database, const penstock_family* family, penstock_bytes key,
+                                              penstock_bytes value, const penstock_commit_options* options) {
+  return capi::wrap(begin_put_if_absent(database, family, key, value, options));
 }
 
 penstock_code penstock_get(penstock_database* database, const penstock_family* family, penstock_bytes key,

@@ -18,7 +18,7 @@ namespace {
 
 static_assert(sizeof(penstock_recovery_report) == 56);
 static_assert(sizeof(penstock_verify_report) == 40);
-static_assert(sizeof(penstock_metrics) == 424);
+static_assert(sizeof(penstock_metrics) == 432);
 // The engine's lacks struct_bytes, in whose place it has padding; the one of C lacks the name of the backend.
 static_assert(sizeof(Metrics) - sizeof(std::string) == sizeof(penstock_metrics),
               "a new metric goes into penstock/penstock.h and to_c too");
@@ -122,7 +122,8 @@ penstock_metrics to_c(const Metrics& metrics) {
           .read_bytes = metrics.read_bytes,
           .wakes_sent = metrics.wakes_sent,
           .wakes_elided = metrics.wakes_elided,
-          .stalls = metrics.stalls};
+          .stalls = metrics.stalls,
+          .multi_gets = metrics.multi_gets};
 }
 
 auto store_verify(penstock_verify_report* place) {

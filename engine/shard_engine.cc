@@ -394,6 +394,7 @@ void ShardEngine::collect(Metrics& metrics) const {
   metrics.gets_borrowed += borrowed;
   metrics.gets_from_disk += gets_from_disk_;
   metrics.scans += scans_;
+  metrics.multi_gets += multi_gets_;
   metrics.large_values += large_values_;
   if (store_ == nullptr) {
     return;

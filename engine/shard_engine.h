@@ -25,7 +25,9 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "base/ring_queue.h"
 #include "btree/btree.h"
@@ -101,6 +103,8 @@ class ShardEngine {
   Task<Result<std::string>> get(const FamilyState& family, Bytes key);
   Task<Result<PinnedValue>> get_pinned(const FamilyState& family, Bytes key);
   Task<Result<bool>> contains(const FamilyState& family, Bytes key);
+  /// Answers in the order of the keys, all as of one published position (engine/multi_get.cc). The keys stay until it ends.
+  Task<std::vector<Result<std::string>>> multi_get(const FamilyState& family, std::span<const Bytes> keys);
   /// Errors: dropped.
   Result<std::unique_ptr<RowWalk>> walk(const FamilyState& family);
   Task<Result<engine::FlatRows>> scan(const FamilyState& family, const ScanOptions& options);
@@ -187,6 +191,8 @@ class ShardEngine {
   Status absence(const FamilyState& family, Located::Answer answer) const noexcept;
   Task<Result<PinnedValue>> get_from_disk(const FamilyState& family, Bytes key);
   Task<Result<PinnedValue>> read_value(FamilyId family, btree::ExtentPointer extent);
+  struct ColdReads;
+  Task<> read_cold(ColdReads* cold);
   GenerationList generations_with(FamilyId family) const;  // From new to old.
 
   /// Asks for slices of the runs once nothing has been written for a while.
@@ -269,6 +275,7 @@ class ShardEngine {
   mutable std::uint64_t gets_ = 0;
   mutable std::uint64_t gets_from_disk_ = 0;
   std::uint64_t scans_ = 0;
+  std::uint64_t multi_gets_ = 0;
   alignas(64) mutable std::atomic<std::uint64_t> gets_borrowed_{0};  // By borrowers, each from its own thread.
 };
 

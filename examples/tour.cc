@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <tuple>
+#include <vector>
 
 namespace {
 
@@ -79,6 +80,20 @@ Status atomically(Database& db, const Family& family) {
 }
 // [end]
 
+// [multi get]
+// An answer for each key, in their order.
+Status multi_get(Database& db, const Family& family) {
+  const std::vector<penstock::Bytes> keys = {"stock a", "stock b", "stock c"};
+  auto stocks = db.multi_get(family, keys).get();
+  if (!stocks) return stocks.error();
+  for (std::size_t at = 0; at < keys.size(); ++at) {
+    const auto& stock = (*stocks)[at];
+    std::printf("%s: %s\n", keys[at].data(), stock ? stock->c_str() : "none");
+  }
+  return Status::ok();
+}
+// [end]
+
 int fail(const char* what, const std::string& why) { return std::fprintf(stderr, "%s: %s\n", what, why.c_str()), 1; }
 
 }  // namespace
@@ -93,10 +108,8 @@ int main(int argument_count, char** arguments) {
 
   using Stop = Status (*)(Database&, const Family&);
   constexpr std::tuple<const char*, Stop> kStops[] = {
-      {"typed keys", &typed_keys},
-      {"update", &update},
-      {"compare and set", &compare_and_set},
-      {"atomically", &atomically},
+      {"typed keys", &typed_keys}, {"update", &update},       {"compare and set", &compare_and_set},
+      {"atomically", &atomically}, {"multi get", &multi_get},
   };
   for (const auto& [name, stop] : kStops) {
     if (const Status status = stop(*db, *family); !status.is_ok()) return fail(name, status.to_string());

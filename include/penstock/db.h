@@ -17,6 +17,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -116,6 +117,10 @@ class Database {
   Future<Status> remove(const Family& family, Bytes key, const CommitOptions& options = {});
   Future<Result<std::string>> get(const Family& family, Bytes key);
   Future<Result<bool>> contains(const Family& family, Bytes key);
+  /// Many look-ups as one call, with one message for each shard: an answer for each key, in their order; those of one shard as
+  /// of one published position. What is not in memory is read side by side. Errors of an answer as get()'s; of the whole:
+  /// invalid_argument (a key or the handle), closed, forked, would_block.
+  Future<Result<std::vector<Result<std::string>>>> multi_get(const Family& family, std::span<const Bytes> keys);
   /// In key order over all shards of the family; consistent per shard.
   Future<Result<ScanResult>> scan(const Family& family, ScanOptions options);
 

@@ -15,6 +15,7 @@ struct Metrics {
   std::uint64_t gets = 0;
   std::uint64_t gets_borrowed = 0;   ///< Gets that a thread answered itself while the reactor slept.
   std::uint64_t gets_from_disk = 0;  ///< Gets that had to wait for a page.
+  std::uint64_t multi_gets = 0;      ///< By shard; each of their keys is a get.
   std::uint64_t scans = 0;
   std::uint64_t large_values = 0;  ///< Values over 64 KiB, which were written once, before their record.
   // Log.

@@ -55,6 +55,7 @@ typedef struct penstock_database penstock_database;  ///< An open database.
 typedef struct penstock_family penstock_family;      ///< A column family; outlives its database, calls then answer closed.
 typedef struct penstock_batch penstock_batch;        ///< Operations that are applied together.
 typedef struct penstock_value penstock_value;        ///< What a get found.
+typedef struct penstock_values penstock_values;      ///< What a multi_get found.
 typedef struct penstock_rows penstock_rows;          ///< What a scan found.
 typedef struct penstock_family_list penstock_family_list;  ///< Families of a database.
 typedef struct penstock_future penstock_future;            ///< The answer of an _async call, now or later.
@@ -89,7 +90,7 @@ enum {
   PENSTOCK_BUSY = 4,              ///< Back-pressure (no_wait), or another process has the database: retry later. Not applied.
   PENSTOCK_WOULD_BLOCK = 5,       ///< A waiting call on a reactor, or no credit for try_commit. Not applied.
   PENSTOCK_NO_SPACE = 6,          ///< The disk is full: free space; deletes and reads still work. Not applied.
-  PENSTOCK_ALREADY_EXISTS = 7,    ///< A family or database of that name exists. Not applied.
+  PENSTOCK_ALREADY_EXISTS = 7,    ///< A family or database of that name, or the key, exists. Not applied.
   PENSTOCK_DROPPED = 8,           ///< The family behind this handle was dropped. Not applied.
   PENSTOCK_CLOSED = 9,            ///< The database is closing or closed. Not applied.
   PENSTOCK_CANCELLED = 10,        ///< Cancelled on request. Not applied.
@@ -99,7 +100,7 @@ enum {
   PENSTOCK_CORRUPTION = 14,       ///< Stored bytes are wrong: restore or repair. Not applied.
   PENSTOCK_NOT_SUPPORTED = 15,    ///< A newer format, an unknown feature or one that is not built yet. Not applied.
   PENSTOCK_PERMISSION = 16,       ///< The system denies access to a file or folder. Not applied.
-  PENSTOCK_CONFLICT = 17,         ///< A transaction lost against another: run it again. Not applied.
+  PENSTOCK_CONFLICT = 17,         ///< What was expected is not so any more: read and decide again. Not applied.
   PENSTOCK_FORKED = 18            ///< Called in a child after fork: the database belongs to the parent. Not applied.
 };
 
@@ -360,9 +361,10 @@ void penstock_future_free(penstock_future* future);
 /// Take the answer as the synchronous function would give it, once; the future is still to be freed. Wait if it is not there
 /// yet (on a reactor: PENSTOCK_WOULD_BLOCK, take it later). One that belongs to another call, or an answer that was taken
 /// already, is PENSTOCK_INVALID_ARGUMENT.
-/// Of put, remove, flush, drop, rename: success or failure alone.
+/// Of put, remove, compare_and_set, put_if_absent, flush, drop, rename: success or failure alone.
 penstock_code penstock_future_take_done(penstock_future* future, penstock_failure** failure);
 penstock_code penstock_future_take_value(penstock_future* future, penstock_value** value, penstock_failure** failure);
+penstock_code penstock_future_take_values(penstock_future* future, penstock_values** values, penstock_failure** failure);
 /// Of contains.
 penstock_code penstock_future_take_flag(penstock_future* future, bool* found, penstock_failure** failure);
 penstock_code penstock_future_take_rows(penstock_future* future, penstock_rows** rows, penstock_failure** failure);
@@ -435,12 +437,32 @@ penstock_code penstock_remove(penstock_database* database, const penstock_family
 penstock_future* penstock_remove_async(penstock_database* database, const penstock_family* family, penstock_bytes key,
                                        const penstock_commit_options* options);
 
+/// In one step, in the order of writes: gives the key `desired` (NULL: removes it) if it has `expected` (NULL: is not there),
+/// else PENSTOCK_CONFLICT. They compare with what was written before, durable or not; every answer comes once that is
+/// published.
+penstock_code penstock_compare_and_set(penstock_database* database, const penstock_family* family, penstock_bytes key,
+                                       const penstock_bytes* expected, const penstock_bytes* desired,
+                                       const penstock_commit_options* options, penstock_failure** failure);
+penstock_future* penstock_compare_and_set_async(penstock_database* database, const penstock_family* family, penstock_bytes key,
+                                                const penstock_bytes* expected, const penstock_bytes* desired,
+                                                const penstock_commit_options* options);
+/// If the key is there: PENSTOCK_ALREADY_EXISTS.
+penstock_code penstock_put_if_absent(penstock_database* database, const penstock_family* family, penstock_bytes key,
+                                     penstock_bytes value, const penstock_commit_options* options, penstock_failure** failure);
+penstock_future* penstock_put_if_absent_async(penstock_database* database, const penstock_family* family, penstock_bytes key,
+                                              penstock_bytes value, const penstock_commit_options* options);
+
 /// Reads see commits that reached the durability they asked for, in order.
 /// Errors of reads: PENSTOCK_NOT_FOUND (of get), PENSTOCK_INVALID_ARGUMENT, PENSTOCK_DROPPED, PENSTOCK_CLOSED,
 /// PENSTOCK_CORRUPTION, PENSTOCK_IO_ERROR.
 penstock_code penstock_get(penstock_database* database, const penstock_family* family, penstock_bytes key,
                            penstock_value** value, penstock_failure** failure);
 penstock_future* penstock_get_async(penstock_database* database, const penstock_family* family, penstock_bytes key);
+/// Many look-ups as one: an answer for each key, those of one shard as of one moment. Keys that are not there are no failure.
+penstock_code penstock_multi_get(penstock_database* database, const penstock_family* family, const penstock_bytes* keys,
+                                 size_t key_count, penstock_values** values, penstock_failure** failure);
+penstock_future* penstock_multi_get_async(penstock_database* database, const penstock_family* family,
+                                          const penstock_bytes* keys, size_t key_count);
 /// What is not there is PENSTOCK_OK and false.
 penstock_code penstock_contains(penstock_database* database, const penstock_family* family, penstock_bytes key, bool* found,
                                 penstock_failure** failure);
@@ -454,6 +476,12 @@ penstock_future* penstock_scan_async(penstock_database* database, const penstock
 /// The bytes live as long as the value; none for NULL.
 penstock_bytes penstock_value_bytes(const penstock_value* value);
 void penstock_value_free(penstock_value* value);
+
+size_t penstock_values_count(const penstock_values* values);
+/// Of the key at that index: PENSTOCK_OK and its value, which lives as long as the values, or PENSTOCK_NOT_FOUND, or another
+/// error of reads.
+penstock_code penstock_values_at(const penstock_values* values, size_t index, penstock_bytes* value);
+void penstock_values_free(penstock_values* values);
 
 size_t penstock_rows_count(const penstock_rows* rows);
 /// Of the row at that index, below the count; none beyond. The bytes live as long as the rows.
@@ -640,6 +668,7 @@ typedef struct penstock_metrics {
   uint64_t wakes_sent;
   uint64_t wakes_elided;
   uint64_t stalls;
+  uint64_t multi_gets;
 } penstock_metrics;
 
 /// Costs one message per reactor.

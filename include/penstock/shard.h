@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -123,6 +124,9 @@ class Shard {
   /// Empty: a page has to be read first, and get_pinned() does that.
   std::optional<Result<PinnedValue>> get_cached(const Family& family, Bytes key);
   Task<Result<bool>> contains(const Family& family, Bytes key);
+  /// Many look-ups as one: an answer for each key, in their order, all as of one published position. What is not in memory is
+  /// read side by side. Errors of an answer as get()'s; of the whole: invalid_argument (a key of another shard).
+  Task<Result<std::vector<Result<std::string>>>> multi_get(const Family& family, std::span<const Bytes> keys);
   /// Errors: invalid_argument (a family pinned elsewhere), dropped.
   Result<RowCursor> rows(const Family& family);
   /// Rows of this shard in key order, consistent as of one published position.

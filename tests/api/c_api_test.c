@@ -53,6 +53,64 @@ static void what_was_put_is_read_and_survives_reopening(const char* root) {
   close_store(&store);
 }
 
+static void a_value_is_set_only_where_the_expected_one_is(const char* root) {
+  struct TestStore store = open_store(root, 2);
+  penstock_family* data = family_of(store.database, "data", NULL);
+  const penstock_bytes key = penstock_text("k");
+  const penstock_bytes one = penstock_text("1");
+  const penstock_bytes two = penstock_text("2");
+  penstock_future* future;
+  PENSTOCK_CHECK_CODE(PENSTOCK_OK, penstock_put_if_absent(store.database, data, key, one, NULL, NULL));
+  PENSTOCK_CHECK_CODE(PENSTOCK_ALREADY_EXISTS, penstock_put_if_absent(store.database, data, key, two, NULL, NULL));
+  PENSTOCK_CHECK_CODE(PENSTOCK_CONFLICT, penstock_compare_and_set(store.database, data, key, NULL, &two, NULL, NULL));
+  PENSTOCK_CHECK_CODE(PENSTOCK_CONFLICT, penstock_compare_and_set(store.database, data, key, &two, &one, NULL, NULL));
+  PENSTOCK_CHECK_VALUE(store.database, data, "k", "1");
+  PENSTOCK_CHECK_CODE(PENSTOCK_OK, penstock_compare_and_set(store.database, data, key, &one, &two, NULL, NULL));
+  PENSTOCK_CHECK_VALUE(store.database, data, "k", "2");
+  future = penstock_compare_and_set_async(store.database, data, key, &two, NULL, NULL);
+  PENSTOCK_CHECK_CODE(PENSTOCK_OK, penstock_future_take_done(future, NULL));
+  penstock_future_free(future);
+  future = penstock_put_if_absent_async(store.database, data, key, one, NULL);
+  PENSTOCK_CHECK_CODE(PENSTOCK_OK, penstock_future_take_done(future, NULL));
+  penstock_future_free(future);
+  PENSTOCK_CHECK_VALUE(store.database, data, "k", "1");
+  penstock_family_free(data);
+  close_store(&store);
+}
+
+static void many_keys_are_read_in_one_call(const char* root) {
+  struct TestStore store = open_store(root, 2);
+  penstock_family* data = family_of(store.database, "data", NULL);
+  penstock_bytes keys[3];
+  penstock_values* values;
+  penstock_bytes value;
+  penstock_future* future;
+  keys[0] = penstock_text("b");
+  keys[1] = penstock_text("absent");
+  keys[2] = penstock_text("");
+  put_text(store.database, data, "b", "2");
+  put_text(store.database, data, "", "empty key");
+  PENSTOCK_CHECK_CODE(PENSTOCK_OK, penstock_multi_get(store.database, data, keys, 3, &values, NULL));
+  PENSTOCK_CHECK(penstock_values_count(values) == 3);
+  PENSTOCK_CHECK_CODE(PENSTOCK_OK, penstock_values_at(values, 0, &value));
+  PENSTOCK_CHECK(value.size == 1 && memcmp(value.data, "2", 1) == 0);
+  PENSTOCK_CHECK_CODE(PENSTOCK_NOT_FOUND, penstock_values_at(values, 1, &value));
+  PENSTOCK_CHECK(value.size == 0);
+  PENSTOCK_CHECK_CODE(PENSTOCK_OK, penstock_values_at(values, 2, &value));
+  PENSTOCK_CHECK(value.size == strlen("empty key"));
+  PENSTOCK_CHECK_CODE(PENSTOCK_INVALID_ARGUMENT, penstock_values_at(values, 3, &value));
+  penstock_values_free(values);
+  PENSTOCK_CHECK_CODE(PENSTOCK_INVALID_ARGUMENT, penstock_multi_get(store.database, data, NULL, 1, &values, NULL));
+  PENSTOCK_CHECK(values == NULL);
+  future = penstock_multi_get_async(store.database, data, keys, 1);
+  PENSTOCK_CHECK_CODE(PENSTOCK_OK, penstock_future_take_values(future, &values, NULL));
+  PENSTOCK_CHECK(penstock_values_count(values) == 1);
+  penstock_values_free(values);
+  penstock_future_free(future);
+  penstock_family_free(data);
+  close_store(&store);
+}
+
 static void bytes_of_any_kind_are_keys_and_values(const char* root) {
   struct TestStore store = open_store(root, 2);
   penstock_family* data = family_of(store.database, "any", NULL);
@@ -361,6 +419,8 @@ static void after_close_calls_answer_closed(const char* root) {
 }
 
 const struct PenstockCase kPenstockDataCases[] = {
+    {"AValueIsSetOnlyWhereTheExpectedOneIs", &a_value_is_set_only_where_the_expected_one_is},
+    {"ManyKeysAreReadInOneCall", &many_keys_are_read_in_one_call},
     {"VersionAndCodesHaveNames", &version_and_codes_have_names},
     {"WhatWasPutIsReadAndSurvivesReopening", &what_was_put_is_read_and_survives_reopening},
     {"BytesOfAnyKindAreKeysAndValues", &bytes_of_any_kind_are_keys_and_values},
