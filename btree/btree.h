@@ -202,13 +202,9 @@ Task<Status> free_tree(PageStore& store, ChildPointer root, FamilyId family, Ext
 /// corruption, io_error.
 Task<Result<bool>> share_leaf(PageStore& store, ChildPointer root, FamilyId family, Bytes key, Bytes next);
 
-/// Walks a whole tree: checksums, order, separators, levels, counts, flags, births <= `generation`, extents. Calls `on_blocks`
-/// for every page and extent. The first violation as `corruption` with its place.
-Task<Status> check(PageStore& store, ChildPointer root, FamilyId family, std::uint64_t generation,
-                   void (*on_blocks)(void* context, Address address, std::uint64_t blocks), void* context);
-/// The same of all trees of a family; marks are in runs only.
-Task<Status> check(PageStore& store, FamilyTrees trees, FamilyId family, std::uint64_t generation,
-                   void (*on_blocks)(void* context, Address address, std::uint64_t blocks), void* context);
+/// Walks all trees of a family from disk: checksums, order, separators, levels, births <= `generation`, extents; marks are in
+/// runs only. What is below a damaged page is not seen. False: the inspector had enough. The caller holds a ReadPin.
+Task<bool> check(PageStore& store, FamilyTrees trees, FamilyId family, std::uint64_t generation, TreeInspector& inspector);
 
 /// Values of the roots tree: a family's trees and whether it was dropped (its pages wait to be freed).
 inline constexpr std::uint32_t kRunsMax = 16;

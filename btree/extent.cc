@@ -24,18 +24,6 @@ constexpr std::uint64_t kBlocksPerChecksum = kExtentChecksumBytes / kPageBlockBy
 static_assert(extent_head_blocks(kValueBytesMax) <= kReadBlocks);
 static_assert(kReadBlocks % kBlocksPerChecksum == 0);
 
-bool is_head_of(std::span<const std::byte> head, const ExtentPointer& pointer, FamilyId family) noexcept {
-  if (base::checksum(head) != pointer.checksum) return false;
-  const auto header = base::load<ExtentHeader>(head);
-  return header.page.magic.get() == kPageMagic && header.page.type == static_cast<std::uint8_t>(PageType::kExtent) &&
-         header.page.version.get() == kPageVersion && header.page.level == 0 && header.page.codec == 0 &&
-         header.page.blocks == 0 && header.page.key_id.get() == 0 && header.page.reserved.get() == 0 &&
-         header.page.family.get() == family && header.page.file.get() == pointer.address.file &&
-         header.page.block.get() == pointer.address.block && header.page.birth.get() == pointer.birth &&
-         header.value_bytes.get() == pointer.value_bytes && header.key_bytes.get() <= kKeyBytesMax &&
-         header.reserved.get() == 0;
-}
-
 }  // namespace
 
 Task<Result<std::string>> PageStore::Impl::read_extent(ExtentPointer pointer, FamilyId family) {

@@ -12,6 +12,8 @@ namespace penstock::btree {
 
 /// Of the n-th 64 KiB.
 std::uint64_t piece_checksum(std::span<const std::byte> value, std::uint64_t piece) noexcept;
+/// Checksum and identity.
+bool is_head_of(std::span<const std::byte> head, const ExtentPointer& pointer, FamilyId family) noexcept;
 /// Whole blocks.
 std::vector<std::byte> build_head(FamilyId family, Bytes key, Bytes value, Address address, std::uint64_t birth);
 

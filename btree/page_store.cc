@@ -81,6 +81,13 @@ void PageStore::prefetch(std::span<const ChildPointer> pages, FamilyId family, s
 Task<Result<PageRef>> PageStore::read_page(ChildPointer pointer, FamilyId family, bool admit) {
   return impl_->read_page(pointer, family, admit);
 }
+Task<Status> PageStore::read_page_from_disk(ChildPointer pointer, FamilyId family, std::span<std::byte> page) {
+  return impl_->read_page_from_disk(pointer, family, page);
+}
+Task<bool> PageStore::check_extent(ExtentPointer pointer, FamilyId family, TreeInspector& inspector) {
+  return impl_->check_extent(pointer, family, inspector);
+}
+Task<std::vector<PageStore::SuperDamage>> PageStore::check_superblocks() { return impl_->check_superblocks(); }
 Task<Result<std::string>> PageStore::read_extent(ExtentPointer pointer, FamilyId family) {
   return impl_->read_extent(pointer, family);
 }

@@ -98,6 +98,41 @@ struct StoreCounters {
 
 struct Frame;
 
+/// What is wrong with a page, a piece of an extent, or how pages stand to each other.
+struct TreeDamage {
+  enum class Kind : std::uint8_t {
+    kUnreadable,     ///< The system could not read it.
+    kChecksum,       ///< Not the bytes that were written.
+    kStructure,      ///< The bytes that were written, and they make no sense; or of a later version (not_supported).
+    kContradiction,  ///< Each page for itself is sound: keys, levels or generations do not fit together.
+  };
+  Kind kind = Kind::kUnreadable;
+  Status status;
+  Address address;
+  std::uint64_t blocks = 0;
+  FamilyId family = 0;
+};
+
+/// Gets what a verification meets, and paces it.
+class TreeInspector {
+ public:
+  /// A page or an extent that the tree reaches, sound or not.
+  virtual void on_blocks(Address address, std::uint64_t blocks) = 0;
+  virtual void on_damage(const TreeDamage& damage) = 0;
+  /// A pair of the leaf at `page` whose value stands there. Views are good during the call.
+  virtual void on_pair(Address page, FamilyId family, Bytes key, Bytes value) {
+    (void)page;
+    (void)family;
+    (void)key;
+    (void)value;
+  }
+  /// So many bytes were read. May wait. False: enough.
+  virtual Task<bool> go_on(std::uint64_t bytes) = 0;
+
+ protected:
+  ~TreeInspector() = default;
+};
+
 /// A verified page, kept in memory while the reference lives. Movable; belongs to the shard's reactor.
 class PageRef {
  public:
@@ -164,6 +199,18 @@ class PageStore {
   /// reference to each: while it lives, read_page() finds the page. Nothing is admitted; errors are met by read_page().
   void prefetch(std::span<const ChildPointer> pages, FamilyId family, std::deque<PageRef>& references);
   Task<Result<std::string>> read_extent(ExtentPointer pointer, FamilyId family);
+
+  // --- verification: what is on disk, whatever memory says ---
+  /// `page`: pointer.blocks long. Errors: as read_page().
+  Task<Status> read_page_from_disk(ChildPointer pointer, FamilyId family, std::span<std::byte> page);
+  /// Every piece of the value; each damaged one is reported. False: the inspector had enough.
+  Task<bool> check_extent(ExtentPointer pointer, FamilyId family, TreeInspector& inspector);
+  /// Both slots, and the zone tables that they name. Not while a pass runs.
+  struct SuperDamage {
+    Status status;  ///< Its place: `super`, or a page file's table.
+    std::uint64_t bytes = 0;
+  };
+  Task<std::vector<SuperDamage>> check_superblocks();
 
   // --- values written once, before the record that names them; at any time (early_extents.cc) ---
   struct EarlyValue {

@@ -1,5 +1,5 @@
 // What a PageStore is made of. Shared by the files that implement it: page_store.cc (front), store_open.cc, store_pass.cc,
-// store_space.cc, store_read.cc, descent.cc, extent.cc, early_extents.cc.
+// store_space.cc, store_read.cc, store_check.cc, descent.cc, extent.cc, early_extents.cc.
 //
 // Invariants, beside those of page_store.h:
 //   Impl-I1 The table copy written for a file is one that neither slot names.
@@ -49,6 +49,11 @@ class PageStore::Impl {
   Task<Result<PageRef>> read_page(ChildPointer pointer, FamilyId family, bool admit);
   void prefetch(std::span<const ChildPointer> pages, FamilyId family, std::deque<PageRef>& references);
   Task<Result<std::vector<Candidate>>> list_zone(Address zone);
+  Task<Status> read_page_from_disk(ChildPointer pointer, FamilyId family, std::span<std::byte> page);
+
+  // --- store_check.cc ---
+  Task<bool> check_extent(ExtentPointer pointer, FamilyId family, TreeInspector& inspector);
+  Task<std::vector<SuperDamage>> check_superblocks();
 
   // --- descent.cc ---
   PageRef find_leaf(const ChildPointer& root, Bytes key) noexcept;
@@ -121,7 +126,12 @@ class PageStore::Impl {
   Frame* begin_loading(const ChildPointer& pointer, bool admit);
   void end_loading(Frame* frame, Status status);
   Task<Status> fill_frame(Frame* frame, ChildPointer pointer, FamilyId family);
+  Task<Status> fetch_page(ChildPointer pointer, FamilyId family, std::span<std::byte> page);
   Task<Status> read_blocks(Address address, std::span<std::byte> out);
+  struct ExtentWalk;
+  Task<bool> check_extent_data(ExtentWalk* walk);
+  Task<> check_slot(std::uint32_t slot, std::vector<SuperDamage>* damages);
+  Task<> check_tables(const SuperblockContent* content, std::span<std::byte> table, std::vector<SuperDamage>* damages);
   Task<Status> read_extent_into(ExtentPointer pointer, FamilyId family, std::string* value);
   reactor::AlignedBuffer take_buffer(std::size_t bytes);
   void give_buffer(reactor::AlignedBuffer buffer);

@@ -144,22 +144,36 @@ Task<> PageStore::Impl::load_run(std::vector<Loading> run, FamilyId family) {
 }
 
 Task<Status> PageStore::Impl::fill_frame(Frame* frame, ChildPointer pointer, FamilyId family) {
+  return fetch_page(pointer, family, frame->bytes());
+}
+
+/// A page that no memory is asked for but that of writes on their way.
+Task<Status> PageStore::Impl::fetch_page(ChildPointer pointer, FamilyId family, std::span<std::byte> page) {
   Status failed;
   for (std::uint32_t attempt = 0; attempt < kAttempts; ++attempt) {
     const std::span<const std::byte> unwritten = writer_.find(pointer.address, pointer.blocks);
     if (!unwritten.empty()) {
       PENSTOCK_SOMETIMES("pages: one is read from the write under way", true);
-      std::memcpy(frame->data, unwritten.data(), unwritten.size());
+      std::memcpy(page.data(), unwritten.data(), unwritten.size());
       failed = Status::ok();
     } else {
-      failed = co_await read_blocks(pointer.address, frame->bytes());
+      failed = co_await read_blocks(pointer.address, page);
       ++counters_.pages_read;
     }
-    if (failed.is_ok()) failed = validate_page(frame->bytes(), pointer, family);
+    if (failed.is_ok()) failed = validate_page(page, pointer, family);
     PENSTOCK_SOMETIMES("pages: one is damaged", failed.is(Code::kCorruption));
     if (failed.is_ok() || !may_be_transient(failed)) break;
   }
   co_return failed.is_ok() ? failed : failed.with_shard(options_.shard);
+}
+
+Task<Status> PageStore::Impl::read_page_from_disk(ChildPointer pointer, FamilyId family, std::span<std::byte> page) {
+  if (!is_possible(pointer)) co_return corruption_at(pointer.address).with_shard(options_.shard);
+  PENSTOCK_ASSERT_EQ(page.size(), std::size_t{pointer.blocks} * kPageBlockBytes);
+  ++reads_;
+  const Status status = co_await fetch_page(pointer, family, page);
+  on_read_end();
+  co_return status;
 }
 
 /// Whole blocks of a page file, as they are on disk.

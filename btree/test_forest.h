@@ -14,6 +14,7 @@
 
 #include "btree/btree.h"
 #include "btree/page.h"
+#include "btree/test_inspector.h"
 #include "reactor/sim_disk.h"
 #include "reactor/sim_world.h"
 
@@ -158,8 +159,8 @@ inline void count_blocks(void* context, Address address, std::uint64_t blocks) {
 
 inline Task<Status> check_tree(Forest* forest, Walk* walk) {
   const PageStore::ReadPin pin = forest->store->pin_current();
-  co_return co_await check(*forest->store, forest->root, kForestFamily, forest->store->current().generation, count_blocks,
-                           walk);
+  co_return co_await check_all(forest->store.get(), FamilyTrees{.runs = {}, .base = forest->root}, kForestFamily, count_blocks,
+                               walk);
 }
 
 /// The pair at a cursor, extents read.

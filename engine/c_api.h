@@ -248,6 +248,7 @@ Outcome<DatabaseOptions> read_options(const penstock_database_options* options);
 Outcome<FamilyOptions> read_options(const penstock_family_options* options);
 Outcome<CommitOptions> read_options(const penstock_commit_options* options);
 Outcome<ScanOptions> read_options(const penstock_scan_options* options);
+Outcome<ScrubOptions> read_options(const penstock_scrub_options* options);
 /// With struct_bytes 0.
 penstock_family_options describe(const FamilyOptions& options);
 
@@ -275,6 +276,8 @@ template <>
 inline constexpr std::uint32_t kStructBytesMin<penstock_commit_options> = 12;
 template <>
 inline constexpr std::uint32_t kStructBytesMin<penstock_scan_options> = 48;
+template <>
+inline constexpr std::uint32_t kStructBytesMin<penstock_scrub_options> = 32;
 template <>
 inline constexpr std::uint32_t kStructBytesMin<penstock_recovery_report> = 56;
 template <>

@@ -13,6 +13,7 @@ static_assert(sizeof(penstock_database_options) == 96);
 static_assert(sizeof(penstock_family_options) == 24);
 static_assert(sizeof(penstock_commit_options) == 12);
 static_assert(sizeof(penstock_scan_options) == 48);
+static_assert(sizeof(penstock_scrub_options) == 32);
 
 #define PENSTOCK_SAME(c_name, name) static_assert((c_name) == static_cast<std::int32_t>(name))
 PENSTOCK_SAME(PENSTOCK_IO_AUTO, IoBackend::kAuto);
@@ -88,6 +89,15 @@ penstock_commit_options to_c(const CommitOptions& options) {
 
 penstock_scan_options to_c(const ScanOptions& options) {
   return {.struct_bytes = 0, .rows_max = options.rows_max, .bytes_max = options.bytes_max, .from = {}, .to = {}};
+}
+
+/// All but on_progress, which is a pair in C.
+penstock_scrub_options to_c(const ScrubOptions& options) {
+  return {.struct_bytes = 0,
+          .damages_max = options.damages_max,
+          .bytes_per_second = options.bytes_per_second,
+          .on_progress = nullptr,
+          .context = nullptr};
 }
 
 /// A flag or a value of an enumeration, which in C is any number.
@@ -260,6 +270,23 @@ Outcome<ScanOptions> read_options(const penstock_scan_options* options) {
   return wanted;
 }
 
+Outcome<ScrubOptions> read_options(const penstock_scrub_options* options) {
+  if (options == nullptr) {
+    return ScrubOptions{};
+  }
+  const Outcome<penstock_scrub_options> given = read_struct(options, to_c(ScrubOptions{}));
+  if (!given.has_value()) {
+    return std::unexpected(given.error());
+  }
+  ScrubOptions wanted{.bytes_per_second = given->bytes_per_second, .damages_max = given->damages_max, .on_progress = nullptr};
+  if (given->on_progress != nullptr) {
+    wanted.on_progress = [call = given->on_progress, context = given->context](const ScrubProgress& progress) {
+      return call(context, progress.bytes_done, progress.bytes_total, progress.damages);
+    };
+  }
+  return wanted;
+}
+
 }  // namespace penstock::capi
 
 using penstock::Outcome;
@@ -279,6 +306,10 @@ void penstock_commit_options_init(penstock_commit_options* options, uint32_t str
 }
 void penstock_scan_options_init(penstock_scan_options* options, uint32_t struct_bytes) {
   capi::init(penstock::ScanOptions{}, options, struct_bytes);
+}
+
+void penstock_scrub_options_init(penstock_scrub_options* options, uint32_t struct_bytes) {
+  capi::init(penstock::ScrubOptions{}, options, struct_bytes);
 }
 
 // --- From text ---

@@ -1,4 +1,4 @@
-// The C API: flushing, verification, and the numbers of a database.
+// The C API: flushing, and the numbers of a database.
 #include <cstdint>
 
 #include "engine/c_api.h"
@@ -11,19 +11,15 @@ using penstock::Outcome;
 using penstock::RecoveryReport;
 using penstock::Result;
 using penstock::Status;
-using penstock::VerifyReport;
 namespace capi = penstock::capi;
 
 namespace {
 
 static_assert(sizeof(penstock_recovery_report) == 56);
-static_assert(sizeof(penstock_verify_report) == 40);
 static_assert(sizeof(penstock_metrics) == 432);
 // The engine's lacks struct_bytes, in whose place it has padding; the one of C lacks the name of the backend.
 static_assert(sizeof(Metrics) - sizeof(std::string) == sizeof(penstock_metrics),
               "a new metric goes into penstock/penstock.h and to_c too");
-
-using VerifyAnswer = Outcome<VerifyReport>;
 
 Outcome<Future<Status>> begin_flush(penstock_database* database) {
   return capi::when_checked([](Database* target) { return target->flush(); }, capi::check(database, {}));
@@ -35,10 +31,6 @@ Outcome<Future<Outcome<bool>>> begin_change_options(penstock_database* database,
   }
   return capi::when_checked([](Database* target, const OptionChanges& changes) { return target->change_options(changes); },
                             capi::check(database, {}), penstock::parse_option_changes(text));
-}
-
-Outcome<Future<VerifyAnswer>> begin_verify(penstock_database* database) {
-  return capi::when_checked([](Database* target) { return target->verify(); }, capi::check(database, {}));
 }
 
 Outcome<Future<Result<Metrics>>> begin_metrics(penstock_database* database) {
@@ -56,15 +48,6 @@ penstock_recovery_report to_c(const RecoveryReport& report) {
           .records = report.records,
           .operations = report.operations,
           .duration_ns = report.duration_ns};
-}
-
-penstock_verify_report to_c(const VerifyReport& report) {
-  return {.struct_bytes = 0,
-          .reserved = 0,
-          .families = report.families,
-          .pages = report.pages,
-          .entries = report.entries,
-          .live_bytes = report.live_bytes};
 }
 
 penstock_metrics to_c(const Metrics& metrics) {
@@ -126,14 +109,6 @@ penstock_metrics to_c(const Metrics& metrics) {
           .multi_gets = metrics.multi_gets};
 }
 
-auto store_verify(penstock_verify_report* place) {
-  return [place](const VerifyReport& report) {
-    if (place != nullptr) {
-      capi::write_report(to_c(report), place);
-    }
-  };
-}
-
 auto store_metrics(penstock_metrics* place) {
   return [place](const Metrics& metrics) { capi::write_report(to_c(metrics), place); };
 }
@@ -162,20 +137,6 @@ penstock_code penstock_recovery(const penstock_database* database, penstock_reco
   }
   capi::write_report(to_c(database->database.recovery()), report);
   return capi::report(Status::ok(), failure);
-}
-
-penstock_code penstock_verify(penstock_database* database, penstock_verify_report* report, penstock_failure** failure) {
-  if (report != nullptr && !capi::has_room(report)) {
-    return capi::report_no_place(failure);
-  }
-  return capi::call([&] { return begin_verify(database); }, failure, store_verify(report));
-}
-penstock_future* penstock_verify_async(penstock_database* database) { return capi::wrap(begin_verify(database)); }
-penstock_code penstock_future_take_verify(penstock_future* future, penstock_verify_report* report, penstock_failure** failure) {
-  if (report != nullptr && !capi::has_room(report)) {
-    return capi::report_no_place(failure);
-  }
-  return capi::take<VerifyAnswer>(future, failure, store_verify(report));
 }
 
 penstock_code penstock_metrics_read(penstock_database* database, penstock_metrics* metrics, penstock_failure** failure) {

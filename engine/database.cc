@@ -472,6 +472,9 @@ Future<Result<Metrics>> Database::metrics() { return call_home<Result<Metrics>>(
 Future<Result<CommitStages>> Database::commit_stages() {
   return call_home<Result<CommitStages>>(*core_, &DatabaseCore::collect_commit_stages);
 }
+Future<Outcome<VerifyReport>> Database::scrub(ScrubOptions options) {
+  return call_home<Outcome<VerifyReport>>(*core_, &DatabaseCore::scrub, std::move(options));
+}
 Future<Outcome<VerifyReport>> Database::verify() { return call_home<Outcome<VerifyReport>>(*core_, &DatabaseCore::verify); }
 
 }  // namespace penstock

@@ -51,7 +51,6 @@ Task<Status> flush_unlogged_of(ReactorPart* part) {
   }
   co_return Status::ok();
 }
-Task<Outcome<VerifyReport>> verify_shard(ShardEngine* shard) { return shard->verify(); }
 Task<Metrics> collect_part(ReactorPart* part, Metrics so_far) {
   part->collect(so_far);
   co_return so_far;
@@ -439,32 +438,6 @@ Task<CommitStages> DatabaseCore::collect_commit_stages() {
                          .write = stage_times(sum->log.write),
                          .sync = stage_times(sum->log.sync),
                          .wake = stage_times(sum->log.wake)};
-}
-
-Task<Outcome<VerifyReport>> DatabaseCore::verify() {
-  std::vector<Future<Outcome<VerifyReport>>> answers;
-  for (const std::unique_ptr<ReactorPart>& part : parts_) {
-    for (const std::unique_ptr<ShardEngine>& shard : part->shards()) {
-      answers.push_back(engine::run_on(part->reactor(), part->tasks(), &verify_shard, shard.get()));
-    }
-  }
-  VerifyReport total;
-  std::optional<Failure> failure;
-  for (Future<Outcome<VerifyReport>>& answer : answers) {
-    Outcome<VerifyReport> report = co_await std::move(answer);
-    if (!report.has_value()) {
-      failure = failure.has_value() ? std::move(failure) : std::optional<Failure>(std::move(report.error()));
-      continue;
-    }
-    total.families += report->families;
-    total.pages += report->pages;
-    total.entries += report->entries;
-    total.live_bytes += report->live_bytes;
-  }
-  if (failure.has_value()) {
-    co_return std::unexpected(std::move(*failure));
-  }
-  co_return total;
 }
 
 }  // namespace penstock::detail

@@ -19,10 +19,15 @@
 
 #include "engine/catalog.h"
 #include "engine/identity.h"
+#include "engine/old_logs.h"
 #include "engine/reactor_part.h"
 #include "engine/runtime_core.h"
 #include "penstock/db.h"
 #include "reactor/reactor.h"
+
+namespace penstock::engine {
+class ScrubRun;
+}  // namespace penstock::engine
 
 namespace penstock::detail {
 
@@ -33,6 +38,8 @@ class DatabaseCore final : private MemoryUser {
 
   /// On reactor 0. After a failure everything is closed again.
   Task<Outcome<bool>> open();
+  /// On reactor 0, in place of open(): reads and checks the files, and changes none of them.
+  Task<Outcome<VerifyReport>> verify_closed(ScrubOptions options);
   /// On reactor 0. A second one waits for the first and has its answer.
   Task<Status> close();
 
@@ -67,11 +74,16 @@ class DatabaseCore final : private MemoryUser {
   Task<Outcome<bool>> change_options(OptionChanges changes);
   Task<Metrics> collect_metrics();
   Task<CommitStages> collect_commit_stages();
-  Task<Outcome<VerifyReport>> verify();
+  Task<Outcome<VerifyReport>> scrub(ScrubOptions options);
+  Task<Outcome<VerifyReport>> verify();  ///< scrub(), whose damages are a failure.
 
  private:
   enum class State : std::uint8_t { kClosed, kOpen, kClosing };
-  struct OldLogs;
+  struct OldLogs {
+    std::vector<engine::LogPlan> plans;  // Ascending by epoch, then reactor.
+    std::vector<engine::CatalogOperation> catalog;
+    std::vector<engine::NamedExtent> extents;
+  };
 
   // Opening, in order (engine/open.cc).
   Task<Outcome<bool>> open_steps();
@@ -96,6 +108,10 @@ class DatabaseCore final : private MemoryUser {
   Task<Status> flush_unlogged();
   Task<Status> close_parts();
   Status write_clean_epoch(const std::vector<std::uint64_t>& ends, const std::vector<std::uint64_t>& generations);
+
+  // Verifying instead (engine/closed_verify.cc).
+  Task<Outcome<VerifyReport>> verify_closed_steps(ScrubOptions options);
+  Task<> verify_closed_logs(std::shared_ptr<engine::ScrubRun> run, VerifyReport* total);
 
   void on_memory_share(std::uint64_t bytes) override;
   static Task<Status> follow_memory_share(DatabaseCore* self);

@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "engine/database_core.h"
+#include "engine/remote.h"
 #include "penstock/db.h"
 #include "reactor/hosted_loop.h"
 
@@ -56,6 +57,10 @@ Future<T> send(const std::shared_ptr<DatabaseCore>& core, typename LifeCall<T>::
   Future<T> future = call->future();
   core->home().post(*call);
   return future;
+}
+
+Task<Outcome<VerifyReport>> verify_core(DatabaseCore* core, ScrubOptions options) {
+  co_return co_await core->verify_closed(std::move(options));
 }
 
 Task<Status> close_core(std::shared_ptr<DatabaseCore> core) { co_return co_await core->close(); }
@@ -121,6 +126,23 @@ Future<Outcome<Database>> Database::open_async(Runtime& runtime, const std::stri
                                                              " reactors have no thread: attach them before opening")));
   }
   return send<Outcome<Database>>(std::make_shared<DatabaseCore>(reactors, directory, options), &Database::finish_opening);
+}
+
+Outcome<VerifyReport> Database::verify_closed(Runtime& runtime, const std::string& directory, const ScrubOptions& options) {
+  const std::shared_ptr<RuntimeCore>& reactors = runtime.core();
+  if (reactors->is_forked()) {
+    return refuse(Code::kForked, "the runtime belongs to the parent process");
+  }
+  if (reactor::HostedLoop::has_reactor()) {
+    return refuse(Code::kWouldBlock, "verify_closed() blocks, and this thread runs a reactor");
+  }
+  if (!reactors->begin_call()) {
+    return refuse(Code::kInvalidArgument, "reactors have no thread: attach them before verifying");
+  }
+  const auto core = std::make_shared<DatabaseCore>(reactors, directory, DatabaseOptions{});
+  Outcome<VerifyReport> report = engine::run_on(core->home(), reactors->tasks(0), &verify_core, core.get(), options).get();
+  reactors->end_call();
+  return report;
 }
 
 Status Database::close() {

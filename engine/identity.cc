@@ -65,29 +65,16 @@ Status write_identity(reactor::System& system, const std::string& path, const Da
   return system.sync_file(*fd);
 }
 
-Outcome<DatabaseIdentity> read_identity(reactor::System& system, const std::string& path) {
-  const Result<reactor::Fd> fd = system.open_file(path, {.read_only = true});
-  if (!fd.has_value()) {
-    return std::unexpected(failure_at(fd.error(), "cannot open", path));
-  }
-  const reactor::File file(system, *fd);
+Outcome<DatabaseIdentity> decode_identity(std::span<const std::byte> bytes, const std::string& path) {
   const auto corrupt = [&path](std::uint64_t offset, const char* what) {
     const Status status(Code::kCorruption, FileKind::kIdentity, offset);
     return std::unexpected(Failure(status, path + ": " + what + ": " + status.to_string()));
   };
-  const Result<std::uint64_t> bytes = system.file_bytes(*fd);
-  if (!bytes.has_value() || *bytes != reactor::kBlockBytes) {
+  if (bytes.size() != reactor::kBlockBytes) {
     return corrupt(0, "its length is not 4096");
   }
-  const reactor::AlignedBuffer buffer(reactor::kBlockBytes);
-  if (!buffer) {
-    return std::unexpected(failure_at(Status::from_errno(ENOMEM), "cannot read", path));
-  }
-  if (const Status status = system.read_file(*fd, 0, buffer.span()); !status.is_ok()) {
-    return std::unexpected(failure_at(status, "cannot read", path));
-  }
   Block block;
-  std::memcpy(block.data(), buffer.data(), block.size());
+  std::memcpy(block.data(), bytes.data(), block.size());
   const auto header = base::load<IdentityBlock>(block);
   if (header.magic != kIdentityMagic) {
     return corrupt(0, "this is not the IDENTITY of a Penstock database");
@@ -112,6 +99,23 @@ Outcome<DatabaseIdentity> read_identity(reactor::System& system, const std::stri
                                        .incarnation = header.incarnation.get()},
                           .shard_count = header.shard_count.get(),
                           .created_ns = header.created_ns.get()};
+}
+
+Outcome<DatabaseIdentity> read_identity(reactor::System& system, const std::string& path) {
+  const Result<reactor::Fd> fd = system.open_file(path, {.read_only = true});
+  if (!fd.has_value()) {
+    return std::unexpected(failure_at(fd.error(), "cannot open", path));
+  }
+  const reactor::File file(system, *fd);
+  const Result<std::uint64_t> bytes = system.file_bytes(*fd);
+  if (!bytes.has_value() || *bytes != reactor::kBlockBytes) {
+    return decode_identity({}, path);
+  }
+  reactor::AlignedBuffer buffer(reactor::kBlockBytes);
+  if (const Status status = system.read_file(*fd, 0, buffer.span()); !status.is_ok()) {
+    return std::unexpected(failure_at(status, "cannot read", path));
+  }
+  return decode_identity(buffer.span(), path);
 }
 
 Outcome<DirectoryContents> inspect_directory(reactor::System& system, const std::string& directory) {

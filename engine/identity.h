@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,9 @@ struct DatabaseIdentity {
 
 /// Writes the file and syncs it.
 Status write_identity(reactor::System& system, const std::string& path, const DatabaseIdentity& identity);
-/// Errors: corruption (kind identity, byte offset), not_supported (a newer version or feature), not_found, permission.
+/// `block`: the whole file. Errors: corruption (kind identity, byte offset), not_supported (a newer version or feature).
+Outcome<DatabaseIdentity> decode_identity(std::span<const std::byte> block, const std::string& path);
+/// Errors: those, not_found, permission.
 Outcome<DatabaseIdentity> read_identity(reactor::System& system, const std::string& path);
 
 /// What a directory holds, by its names alone.

@@ -86,12 +86,6 @@ Task<Outcome<bool>> add_families_on(ReactorPart* part, std::vector<std::shared_p
     if (failed_first.has_value()) co_return std::unexpected(std::move(*failed_first));                                    \
   } while (false)
 
-struct DatabaseCore::OldLogs {
-  std::vector<LogPlan> plans;  // Ascending by epoch, then reactor.
-  std::vector<CatalogOperation> catalog;
-  std::vector<engine::NamedExtent> extents;
-};
-
 DatabaseCore::DatabaseCore(std::shared_ptr<RuntimeCore> runtime, std::string directory, DatabaseOptions options)
     : runtime_(std::move(runtime)), home_tasks_(home()), ddl_free_(home()) {
   while (directory.size() > 1 && directory.back() == '/') {

@@ -45,6 +45,7 @@ namespace penstock::engine {
 class Catalog;
 struct Operation;
 class ReactorPart;
+class ScrubPart;
 }  // namespace penstock::engine
 
 namespace penstock::detail {
@@ -62,6 +63,7 @@ class ShardEngine {
 
   // --- opening and recovery (engine/shard_recovery.cc) ---
   Task<Outcome<bool>> open_store();
+  bool has_store() const noexcept { return flusher_ != nullptr; }
   /// Shard 0: brings the stored catalog into `catalog`.
   Task<Status> load_catalog(engine::Catalog& catalog);
   const btree::Superblock& superblock() const noexcept { return store_->current(); }
@@ -122,7 +124,12 @@ class ShardEngine {
   /// Stops the flusher after its present pass. Then nothing of this shard runs but reads.
   Task<> stop();
   Task<> close_store();
-  Task<Outcome<VerifyReport>> verify();
+  // --- verification (engine/shard_scrub.cc) ---
+  /// Superblocks, trees, values; beside passes, but for a moment at the beginning. Until it ends the space of what the trees
+  /// reach now is not reused.
+  Task<> scrub(engine::ScrubPart* part);
+  /// About what it will read.
+  std::uint64_t scrub_bytes() const;
 
   /// Whether commits that are in no log wait for a flush: a clean close needs it.
   bool has_unlogged() const noexcept { return unlogged_ > superblock().applied.sequence; }
@@ -211,6 +218,7 @@ class ShardEngine {
   Task<Status> flush_dealt();
   Status deal_extent(const engine::Operation& operation, wal::Position end, RecoveryPass pass, Sequence published);
 
+  Task<> scrub_early(engine::ScrubPart* part);
   Task<> run_flusher();
   Task<Status> flush_once();
   Task<Status> carry_damaged(const Generation& generation);

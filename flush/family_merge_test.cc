@@ -12,6 +12,7 @@
 
 #include "base/random.h"
 #include "btree/btree.h"
+#include "btree/test_inspector.h"
 #include "memtable/memtable.h"
 #include "reactor/sim_disk.h"
 #include "reactor/sim_world.h"
@@ -132,7 +133,7 @@ Task<Result<std::string>> value_of(House* house, std::optional<btree::ExtentPoin
 Task<Status> compare(House* house) {
   btree::PageStore& store = *house->store;
   Walk walk;
-  PENSTOCK_CO_TRY(co_await btree::check(store, house->trees, kFamily, store.current().generation, &count_blocks, &walk));
+  PENSTOCK_CO_TRY(co_await btree::check_all(&store, house->trees, kFamily, &count_blocks, &walk));
   std::map<btree::Address, std::uint32_t> live_by_zone;
   for (const auto& [zone, live] : store.live_blocks_by_zone()) {
     if (live != 0) {

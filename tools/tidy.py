@@ -22,6 +22,9 @@ LONG_FILES = {
     "include/penstock/penstock.h": "a program in C includes one header",
 }
 
+# Files that are bytes, whatever they look like.
+BINARY_FOLDERS = ("tests/golden/", "tests/fuzz/corpus/")
+
 # Sources that the test of another file covers: which.
 TESTED_BY = {
     "base/frame_pool.cc": "tests/allocation/allocation_test.cc",
@@ -37,6 +40,7 @@ TESTED_BY = {
     "btree/page_writer.cc": "btree/page_store_test.cc",
     "btree/zone_map_early.cc": "btree/early_extents_test.cc",
     "engine/large_values.cc": "tests/api/large_value_test.cc",
+    "btree/store_check.cc": "tests/sim/scrub_test.cc",
     "btree/store_open.cc": "btree/store_crash_test.cc",
     "btree/store_pass.cc": "btree/store_fault_test.cc",
     "btree/store_read.cc": "btree/page_store_test.cc",
@@ -56,8 +60,13 @@ TESTED_BY = {
     "engine/c_api_reactor.cc": "tests/api/c_api_donated_test.c",
     "engine/c_api_report.cc": "tests/api/c_api_test.c",
     "engine/c_api_session.cc": "tests/api/c_api_session_test.c",
+    "engine/c_api_verify.cc": "tests/api/c_api_test.c",
+    "engine/closed_verify.cc": "tests/sim/scrub_test.cc",
     "engine/database.cc": "tests/api/api_test.cc",
     "engine/database_core.cc": "tests/api/api_test.cc",
+    "engine/database_scrub.cc": "tests/sim/scrub_test.cc",
+    "engine/scrub.cc": "tests/sim/scrub_test.cc",
+    "engine/shard_scrub.cc": "tests/sim/scrub_test.cc",
     "engine/database_life.cc": "tests/api/donated_test.cc",
     "engine/merged_scan.cc": "tests/api/api_test.cc",
     "engine/old_logs.cc": "tests/sim/engine_sim_test.cc",
@@ -324,11 +333,11 @@ def check_words(source):
         for pattern, why in BANNED_WORDS:
             if found := re.search(pattern, line):
                 yield Finding(source.path, number, f"`{found[0]}`: {why}")
-        if line != line.rstrip() and not source.path.startswith("tests/golden/"):
+        if line != line.rstrip() and not source.path.startswith(BINARY_FOLDERS):
             yield Finding(source.path, number, "trailing white space")
         if "\t" in line and not source.path.endswith((".mk", "Makefile")):
             yield Finding(source.path, number, "a tab")
-    if source.text and not source.text.endswith("\n") and not source.path.startswith("tests/golden/"):
+    if source.text and not source.text.endswith("\n") and not source.path.startswith(BINARY_FOLDERS):
         yield Finding(source.path, len(source.lines), "no newline at the end")
     if len(source.text) > FILE_BYTES_MAX:
         yield Finding(source.path, 1, f"file over {FILE_BYTES_MAX // 1024} KiB")
@@ -448,7 +457,7 @@ def read_repository(root):
             texts[name] = (root / name).read_text(encoding="utf-8")
         except UnicodeDecodeError:
             texts[name] = ""
-            if not name.startswith("tests/golden/"):
+            if not name.startswith(BINARY_FOLDERS):
                 findings.append(Finding(name, 1, "not UTF-8 text"))
     return texts, findings
 

@@ -161,6 +161,18 @@ Failure cannot(Status status, const char* what, const std::string& path) {
 
 }  // namespace
 
+EpochSlots decode_epoch(std::span<const std::byte> file, const Identity& identity) {
+  const auto decode = [&](std::uint32_t slot) -> Result<EpochState> {
+    const std::uint64_t offset = std::uint64_t{slot} * kEpochSlotBytes;
+    if (file.size() < offset + kEpochSlotBytes) return std::unexpected(Status(Code::kCorruption, FileKind::kEpoch, offset));
+    SlotVerdict verdict = decode_slot(identity, slot, file.subspan(offset, kEpochSlotBytes));
+    if (verdict.state.has_value()) return std::move(*verdict.state);
+    return std::unexpected(Status(verdict.is_newer ? Code::kNotSupported : Code::kCorruption, FileKind::kEpoch, offset));
+  };
+  static_assert(kEpochFileSlots == kEpochSlots);
+  return {decode(0), decode(1)};
+}
+
 Outcome<EpochState> read_epoch(reactor::System& system, const std::string& path, const Identity& identity) {
   const Result<reactor::Fd> opened = system.open_file(path, {.read_only = true});
   if (!opened) {
@@ -176,15 +188,13 @@ Outcome<EpochState> read_epoch(reactor::System& system, const std::string& path,
     return std::unexpected(cannot(status.with_place(FileKind::kEpoch, 0), "read", path));
   }
   std::optional<EpochState> newest;
-  for (std::uint32_t slot = 0; slot < kEpochSlots; ++slot) {
-    const std::uint64_t offset = std::uint64_t{slot} * kEpochSlotBytes;
-    SlotVerdict verdict = decode_slot(identity, slot, buffer.span().subspan(offset, kEpochSlotBytes));
-    if (verdict.is_newer) {
-      return std::unexpected(Failure(Status(Code::kNotSupported, FileKind::kEpoch, offset),
-                                     path + ", file offset " + std::to_string(offset) + ": written by a newer version"));
+  for (Result<EpochState>& slot : decode_epoch(buffer.span(), identity)) {
+    if (!slot.has_value() && slot.error().is(Code::kNotSupported)) {
+      return std::unexpected(Failure(
+          slot.error(), path + ", file offset " + std::to_string(slot.error().where()) + ": written by a newer version"));
     }
-    PENSTOCK_SOMETIMES("recovery: one slot of EPOCH is unreadable", !verdict.state);
-    if (verdict.state && (!newest || newest->generation < verdict.state->generation)) newest = std::move(verdict.state);
+    PENSTOCK_SOMETIMES("recovery: one slot of EPOCH is unreadable", !slot.has_value());
+    if (slot.has_value() && (!newest || newest->generation < slot->generation)) newest = std::move(*slot);
   }
   if (!newest) {
     return std::unexpected(Failure(Status(Code::kCorruption, FileKind::kEpoch, 0), path + ": neither slot is valid"));

@@ -43,6 +43,7 @@ void Log::poison(Status cause) { impl_->poison(cause); }
 Task<Status> Log::close() { return impl_->close(); }
 Position Log::end() const noexcept { return impl_->position_at(impl_->end_offset()); }
 std::uint64_t Log::bytes_in_use() const noexcept { return impl_->bytes_in_use(); }
+Position Log::needed_from() const noexcept { return impl_->position_at(impl_->needed_from()); }
 std::uint64_t Log::buffer_bytes() const noexcept { return impl_->buffer_bytes(); }
 void Log::set_budget(std::uint64_t bytes) noexcept { impl_->set_budget(bytes); }
 const LogCounters& Log::counters() const noexcept { return impl_->counters(); }

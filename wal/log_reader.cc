@@ -223,6 +223,7 @@ Task<bool> LogReader::read_groups() {
   const std::uint64_t first = segments_.front().facts.base_offset;
   visitor_.on_log(std::max(first, std::min(options_.known_end.value_or(~0ULL), segments_.back().facts.limit())) - first);
   co_await enter_segment(0);
+  result_.first = next_;
   result_.end = next_;
   while (!options_.known_end || result_.end < *options_.known_end) {
     Step step = co_await read_group();

@@ -94,6 +94,7 @@ class Log::Impl final : public reactor::LoopHook, public SegmentPool::Owner {
     return bytes;
   }
   std::uint64_t bytes_in_use() const noexcept { return segments_.size() * options_.segment_bytes; }
+  std::uint64_t needed_from() const noexcept { return segments_.empty() ? 0 : segments_.front()->facts.base_offset; }
   const LogCounters& counters() const noexcept { return counters_; }
   const LogStages& stages() const noexcept { return stages_; }
   bool begins_batch() const noexcept { return open_batch_ == nullptr; }

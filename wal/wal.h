@@ -20,6 +20,7 @@
 // Thread: the reactor's. Format: docs/formats/log.md.
 #pragma once
 
+#include <array>
 #include <compare>
 #include <cstdint>
 #include <deque>
@@ -188,6 +189,8 @@ class Log final {
   Position end() const noexcept;
 
   std::uint64_t bytes_in_use() const noexcept;
+  /// The first position that a recovery might ask for: what is before it is freed, or will be written over.
+  Position needed_from() const noexcept;
   /// Memory for groups that are gathered or written.
   std::uint64_t buffer_bytes() const noexcept;
   /// From now on.
@@ -244,7 +247,8 @@ class RecordVisitor {
 };
 
 struct ReadResult {
-  std::uint64_t end = 0;  ///< First byte after the last good group.
+  std::uint64_t first = 0;  ///< First position that was read: at least `begin`, or where its segments begin.
+  std::uint64_t end = 0;    ///< First byte after the last good group.
   std::uint64_t groups = 0;
   std::uint64_t records = 0;
   std::uint64_t bytes = 0;
@@ -287,6 +291,11 @@ struct EpochState {
   std::vector<std::uint64_t> shard_generations;  ///< If clean: every shard's superblock generation.
 };
 
+inline constexpr std::uint32_t kEpochFileSlots = 2;
+/// What the two slots of an EPOCH say, each for itself: corruption, not_supported (both with their byte offset).
+using EpochSlots = std::array<Result<EpochState>, kEpochFileSlots>;
+/// `file`: all bytes of EPOCH; what is missing counts as zeros.
+EpochSlots decode_epoch(std::span<const std::byte> file, const Identity& identity);
 /// Blocking; opening, creating and closing only. Picks the valid slot with the highest generation. None: `corruption`.
 Outcome<EpochState> read_epoch(reactor::System& system, const std::string& path, const Identity& identity);
 /// Writes the slot that `state.generation` selects (generation mod 2) and syncs. `create`: makes the file with its full size.

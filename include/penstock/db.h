@@ -33,6 +33,7 @@
 #include "penstock/status.h"
 #include "penstock/task.h"
 #include "penstock/types.h"
+#include "penstock/verify.h"
 
 namespace penstock {
 
@@ -92,6 +93,10 @@ class Database {
   /// The same as a future, on any thread. Dropped, the database is closed again once it is open.
   static Future<Outcome<Database>> open_async(Runtime& runtime, const std::string& directory,
                                               const DatabaseOptions& options = {});
+  /// Verifies a database that nobody has open, from what an opening would read: all damages, also those that keep it from
+  /// opening. Changes nothing in it. Blocks. Incomplete if something is damaged without which the rest means nothing. Errors:
+  /// as open(), but for corruption.
+  static Outcome<VerifyReport> verify_closed(Runtime& runtime, const std::string& directory, const ScrubOptions& options = {});
   Database(Database&&) noexcept;
   Database& operator=(Database&&) noexcept;
   /// close(); on a reactor's thread close_async(), of which nobody hears.
@@ -163,7 +168,10 @@ class Database {
   const std::shared_ptr<detail::DatabaseCore>& core() const noexcept { return core_; }
   Future<Result<Metrics>> metrics();
   Future<Result<CommitStages>> commit_stages();
-  /// Walks every reachable page; compares counts and space. The first damage as `corruption` with its place.
+  /// Reads all that the database is made of from disk and checks it (verify.h), beside commits and reads, and reports every
+  /// damage. Stopped by on_progress, or because the database closes, the report is not complete. Errors: closed, forked.
+  Future<Outcome<VerifyReport>> scrub(ScrubOptions options = {});
+  /// The same, and damage is an error: the status of the first one, and a line for each in the text.
   Future<Outcome<VerifyReport>> verify();
 
  private:

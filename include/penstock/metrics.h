@@ -111,12 +111,4 @@ struct RecoveryReport {
   std::uint64_t duration_ns = 0;
 };
 
-/// What verify() walked.
-struct VerifyReport {
-  std::uint64_t families = 0;
-  std::uint64_t pages = 0;
-  std::uint64_t entries = 0;
-  std::uint64_t live_bytes = 0;
-};
-
 }  // namespace penstock

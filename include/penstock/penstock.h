@@ -598,18 +598,70 @@ penstock_code penstock_recovery(const penstock_database* database, penstock_reco
 /// What a verification walked.
 typedef struct penstock_verify_report {
   uint32_t struct_bytes;
-  uint32_t reserved;
+  uint32_t is_complete;  ///< 0: it was stopped, by on_progress or because the database closes.
   uint64_t families;
   uint64_t pages;
   uint64_t entries;
   uint64_t live_bytes;
+  uint64_t log_groups;
+  uint64_t log_bytes;
+  uint64_t read_bytes;
+  uint64_t damages;
 } penstock_verify_report;
 
-/// Walks every reachable page; compares counts and space. The first damage as PENSTOCK_CORRUPTION with its place. Writes
-/// nothing. `report` may be NULL.
+/// Reads all that the database is made of from disk and checks it. Damage is PENSTOCK_CORRUPTION with the place of the first
+/// one, and a line for each in the text. `report` may be NULL.
 penstock_code penstock_verify(penstock_database* database, penstock_verify_report* report, penstock_failure** failure);
 penstock_future* penstock_verify_async(penstock_database* database);
 penstock_code penstock_future_take_verify(penstock_future* future, penstock_verify_report* report, penstock_failure** failure);
+
+/// How to verify: fill it in with penstock_scrub_options_init.
+typedef struct penstock_scrub_options {
+  uint32_t struct_bytes;
+  uint32_t damages_max;       ///< Kept with their places, for each reactor; others are counted.
+  uint64_t bytes_per_second;  ///< Of all reactors together; 0: as fast as it goes beside the other work.
+  /// About once a mebibyte, on reactors' threads, one at a time. False: stop. May be NULL.
+  bool (*on_progress)(void* context, uint64_t bytes_done, uint64_t bytes_total, uint64_t damages);
+  void* context;
+} penstock_scrub_options;
+void penstock_scrub_options_init(penstock_scrub_options* options, uint32_t struct_bytes);
+
+typedef int32_t penstock_damage_kind;
+enum {
+  PENSTOCK_DAMAGE_MISSING = 0,
+  PENSTOCK_DAMAGE_UNREADABLE = 1,
+  PENSTOCK_DAMAGE_CHECKSUM = 2,
+  PENSTOCK_DAMAGE_STRUCTURE = 3,
+  PENSTOCK_DAMAGE_UNSUPPORTED = 4,
+  PENSTOCK_DAMAGE_CONTRADICTION = 5,
+  PENSTOCK_DAMAGE_SPACE = 6,
+};
+
+/// One thing that is wrong; penstock/verify.h says more. Strings live as long as the report.
+typedef struct penstock_damage {
+  penstock_damage_kind kind;
+  penstock_code code;
+  uint32_t shard;
+  uint32_t family;
+  uint64_t offset;   ///< In the file.
+  uint64_t bytes;    ///< So much of it cannot be used.
+  const char* file;  ///< In the database's directory.
+  const char* text;  ///< One line for people.
+} penstock_damage;
+
+typedef struct penstock_scrub_report penstock_scrub_report;
+
+/// The same as penstock_verify, but damage is no failure: it stands in the report. `options` may be NULL.
+penstock_code penstock_scrub(penstock_database* database, const penstock_scrub_options* options, penstock_scrub_report** report,
+                             penstock_failure** failure);
+penstock_future* penstock_scrub_async(penstock_database* database, const penstock_scrub_options* options);
+penstock_code penstock_future_take_scrub(penstock_future* future, penstock_scrub_report** report, penstock_failure** failure);
+/// Fills in as much as `totals` has room for.
+penstock_code penstock_scrub_report_totals(const penstock_scrub_report* report, penstock_verify_report* totals);
+size_t penstock_scrub_report_damage_count(const penstock_scrub_report* report);
+/// Zeros and NULLs if there is none of that index.
+penstock_damage penstock_scrub_report_damage(const penstock_scrub_report* report, size_t index);
+void penstock_scrub_report_free(penstock_scrub_report* report);
 
 /// What the engine did since it was opened, summed over reactors or shards; penstock/metrics.h says more of each.
 typedef struct penstock_metrics {

@@ -63,7 +63,7 @@ static void families_and_reports_come_by_futures(const char* root) {
   penstock_future* future;
   penstock_family* family = NULL;
   penstock_family_list* list = NULL;
-  penstock_verify_report verified = {sizeof verified, 0, 0, 0, 0, 0};
+  penstock_verify_report verified = {.struct_bytes = sizeof verified};
   penstock_metrics metrics;
   int index;
   metrics.struct_bytes = sizeof metrics;

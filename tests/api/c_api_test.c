@@ -333,7 +333,7 @@ static void reports_tell_what_was_done(const char* root) {
   struct TestStore store = open_store(root, 2);
   penstock_family* data = family_of(store.database, "data", NULL);
   penstock_recovery_report recovery = {sizeof recovery, 0, 0, 0, 0, 0, 0, 0, 0, 0};
-  penstock_verify_report verified = {sizeof verified, 0, 0, 0, 0, 0};
+  penstock_verify_report verified = {.struct_bytes = sizeof verified};
   penstock_metrics metrics;
   penstock_failure* failure;
   PENSTOCK_CHECK_OK(penstock_recovery(store.database, &recovery, &failure), &failure);
@@ -354,6 +354,63 @@ static void reports_tell_what_was_done(const char* root) {
   open_again(&store);
   PENSTOCK_CHECK_OK(penstock_recovery(store.database, &recovery, &failure), &failure);
   PENSTOCK_CHECK(recovery.created == 0 && recovery.clean == 1 && recovery.epoch == 2 && recovery.logs >= 1);
+  close_store(&store);
+}
+
+static bool stop_at_once(void* context, uint64_t bytes_done, uint64_t bytes_total, uint64_t damages) {
+  uint64_t* calls = (uint64_t*)context;
+  ++*calls;
+  PENSTOCK_CHECK(bytes_done <= bytes_total && damages == 0);
+  return false;
+}
+
+static void scrub_reports_damage_by_file_and_place_and_can_be_stopped(const char* root) {
+  struct TestStore store = open_store(root, 2);
+  penstock_family* data = family_of(store.database, "data", NULL);
+  penstock_scrub_options options;
+  penstock_scrub_report* report = NULL;
+  penstock_verify_report totals = {.struct_bytes = sizeof totals};
+  penstock_damage damage;
+  penstock_failure* failure;
+  penstock_future* future;
+  uint64_t calls = 0;
+  char path[600];
+  FILE* file;
+  char* large = (char*)calloc(4 << 20, 1);
+  penstock_bytes value = {large, 4 << 20};
+  PENSTOCK_CHECK_OK(penstock_put(store.database, data, penstock_text("large"), value, NULL, &failure), &failure);
+  free(large);
+  PENSTOCK_CHECK_OK(penstock_flush(store.database, &failure), &failure);
+  PENSTOCK_CHECK_OK(penstock_scrub(store.database, NULL, &report, &failure), &failure);
+  PENSTOCK_CHECK_CODE(PENSTOCK_OK, penstock_scrub_report_totals(report, &totals));
+  PENSTOCK_CHECK(totals.is_complete == 1 && totals.damages == 0 && totals.read_bytes > (4u << 20) && totals.log_groups >= 1);
+  PENSTOCK_CHECK(penstock_scrub_report_damage_count(report) == 0);
+  PENSTOCK_CHECK(penstock_scrub_report_damage(report, 0).file == NULL);
+  penstock_scrub_report_free(report);
+
+  penstock_scrub_options_init(&options, sizeof options);
+  options.on_progress = stop_at_once;
+  options.context = &calls;
+  PENSTOCK_CHECK_OK(penstock_scrub(store.database, &options, &report, &failure), &failure);
+  PENSTOCK_CHECK_CODE(PENSTOCK_OK, penstock_scrub_report_totals(report, &totals));
+  PENSTOCK_CHECK(totals.is_complete == 0 && calls == 1);
+  penstock_scrub_report_free(report);
+
+  snprintf(path, sizeof path, "%s/db/IDENTITY", root);
+  file = fopen(path, "r+b");
+  PENSTOCK_CHECK(file != NULL && fseek(file, 100, SEEK_SET) == 0 && fputc('x', file) == 'x' && fclose(file) == 0);
+  future = penstock_scrub_async(store.database, NULL);
+  PENSTOCK_CHECK_CODE(PENSTOCK_INVALID_ARGUMENT, penstock_future_take_verify(future, &totals, NULL));
+  PENSTOCK_CHECK_CODE(PENSTOCK_OK, penstock_future_take_scrub(future, &report, NULL));
+  penstock_future_free(future);
+  PENSTOCK_CHECK(penstock_scrub_report_damage_count(report) == 1);
+  damage = penstock_scrub_report_damage(report, 0);
+  PENSTOCK_CHECK(damage.kind == PENSTOCK_DAMAGE_CHECKSUM && damage.code == PENSTOCK_CORRUPTION);
+  PENSTOCK_CHECK(strcmp(damage.file, "IDENTITY") == 0 && damage.offset == 0 && damage.bytes == 4096);
+  PENSTOCK_CHECK(strstr(damage.text, "IDENTITY, offset 0") != NULL);
+  penstock_scrub_report_free(report);
+  PENSTOCK_CHECK_CODE(PENSTOCK_CORRUPTION, penstock_verify(store.database, NULL, NULL));
+  penstock_family_free(data);
   close_store(&store);
 }
 
@@ -431,6 +488,7 @@ const struct PenstockCase kPenstockDataCases[] = {
     {"EachDurabilityIsReadBack", &each_durability_is_read_back},
     {"OptionsChangeWhileItIsOpen", &options_change_while_it_is_open},
     {"ReportsTellWhatWasDone", &reports_tell_what_was_done},
+    {"ScrubReportsDamageByFileAndPlaceAndCanBeStopped", &scrub_reports_damage_by_file_and_place_and_can_be_stopped},
     {"TheProgressOfOpeningIsTold", &the_progress_of_opening_is_told},
     {"AFailureNamesItsPlace", &a_failure_names_its_place},
     {"AfterCloseCallsAnswerClosed", &after_close_calls_answer_closed},

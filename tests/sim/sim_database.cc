@@ -20,6 +20,8 @@ Task<Outcome<Family>> open_family_on(DatabaseCore* core, std::string name) {
   co_return co_await core->open_family(std::move(name));
 }
 
+Task<Outcome<bool>> drop_on(DatabaseCore* core, std::string name) { co_return co_await core->drop_family(std::move(name)); }
+
 Task<Outcome<std::vector<FamilyInfo>>> list_on(DatabaseCore* core) { co_return co_await core->list_families(); }
 
 Task<Status> commit_on(detail::ShardEngine* engine, Batch* batch, Durability durability) {
@@ -70,6 +72,14 @@ Task<ShardRows> scan_on(ShardEngine* engine, Family family) {
 Task<Outcome<bool>> drop_on(DatabaseCore* core, std::string name) { co_return co_await core->drop_family(std::move(name)); }
 Task<Status> flush_on(ShardEngine* engine) { co_return co_await engine->flush(); }
 Task<Outcome<VerifyReport>> verify_on(DatabaseCore* core) { co_return co_await core->verify(); }
+Task<Outcome<VerifyReport>> scrub_on(DatabaseCore* core, ScrubOptions options) {
+  // As a call of a user's: it holds the database open.
+  if (const Status refused = core->enter_home_call(); !refused.is_ok()) co_return std::unexpected(Failure(refused, "closed"));
+  Outcome<VerifyReport> report = co_await core->scrub(std::move(options));
+  core->leave_home_call();
+  co_return report;
+}
+Task<Outcome<VerifyReport>> verify_closed_on(DatabaseCore* core) { co_return co_await core->verify_closed({}); }
 Task<Metrics> metrics_on(DatabaseCore* core) { co_return co_await core->collect_metrics(); }
 
 }  // namespace
@@ -102,12 +112,22 @@ Outcome<bool> SimDatabase::open() { return world_->run(0, &open_on, core_.get())
 
 Status SimDatabase::close() { return world_->run(0, &close_on, core_.get()); }
 
-void SimDatabase::kill(std::uint64_t seed) {
+void SimDatabase::die() {
   disk_.power_off();
   close().ignore("a dead process closes nothing: here it only frees its memory");
   core_.reset();
   runtime_.reset();
+}
+
+void SimDatabase::kill(std::uint64_t seed) {
+  die();
   disk_.kill_process(seed);
+  world_.reset();
+}
+
+void SimDatabase::cut_power(std::uint64_t seed) {
+  die();
+  disk_.cut_power(seed);
   world_.reset();
 }
 
@@ -129,6 +149,8 @@ std::vector<std::string> SimDatabase::family_names() {
   }
   return names;
 }
+
+Outcome<bool> SimDatabase::drop_family(const std::string& name) { return world_->run(0, &drop_on, core_.get(), name); }
 
 Status SimDatabase::put(const Family& family, const std::string& key, const std::string& value, Durability durability) {
   const ShardId shard = family.shard_of(key);
@@ -156,6 +178,16 @@ ShardRows SimDatabase::scan(const Family& family, ShardId shard) {
 Status SimDatabase::flush(ShardId shard) { return world_->run(reactor_of(shard), &flush_on, &core_->shard(shard)); }
 
 Outcome<VerifyReport> SimDatabase::verify() { return world_->run(0, &verify_on, core_.get()); }
+
+Outcome<VerifyReport> SimDatabase::scrub(const ScrubOptions& options) {
+  return world_->run(0, &scrub_on, core_.get(), options);
+}
+
+Outcome<VerifyReport> SimDatabase::verify_closed() { return world_->run(0, &verify_closed_on, core_.get()); }
+
+reactor::SimJob<Outcome<VerifyReport>> SimDatabase::start_scrub(const ScrubOptions& options) {
+  return world_->start(0, &scrub_on, core_.get(), options);
+}
 
 Metrics SimDatabase::metrics() { return world_->run(0, &metrics_on, core_.get()); }
 

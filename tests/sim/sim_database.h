@@ -54,11 +54,14 @@ class SimDatabase {
   Status close();
   /// The process dies: what was in flight happens or not. Nothing may be called after it.
   void kill(std::uint64_t seed);
+  /// The same for the machine: what no sync covered survives or not.
+  void cut_power(std::uint64_t seed);
 
   Outcome<Family> family(const std::string& name, const FamilyOptions& options = {});
   Outcome<Family> open_family(const std::string& name);
   Outcome<bool> drop_family(const std::string& name);
   std::vector<std::string> family_names();
+  Outcome<bool> drop_family(const std::string& name);
   Status put(const Family& family, const std::string& key, const std::string& value, Durability durability = Durability::kSync);
   /// A batch of this shard alone.
   Status commit(ShardId shard, Batch& batch, Durability durability);
@@ -68,6 +71,10 @@ class SimDatabase {
   ShardRows scan(const Family& family, ShardId shard);
   Status flush(ShardId shard);
   Outcome<VerifyReport> verify();
+  Outcome<VerifyReport> scrub(const ScrubOptions& options);
+  /// In place of open().
+  Outcome<VerifyReport> verify_closed();
+  reactor::SimJob<Outcome<VerifyReport>> start_scrub(const ScrubOptions& options);
   Metrics metrics();
 
   void run_for_ms(std::uint64_t milliseconds) { world_->run_for(milliseconds * 1'000'000); }
@@ -76,6 +83,7 @@ class SimDatabase {
   std::uint16_t shard_count() const noexcept { return core_->settings().shard_count; }
 
  private:
+  void die();
   std::uint32_t reactor_of(ShardId shard) const noexcept { return static_cast<std::uint32_t>(shard % world_->reactor_count()); }
 
   reactor::SimDisk& disk_;
