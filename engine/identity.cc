@@ -112,6 +112,9 @@ Outcome<DatabaseIdentity> read_identity(reactor::System& system, const std::stri
     return decode_identity({}, path);
   }
   reactor::AlignedBuffer buffer(reactor::kBlockBytes);
+  if (!buffer) {
+    return std::unexpected(failure_at(Status::from_errno(ENOMEM), "cannot read", path));
+  }
   if (const Status status = system.read_file(*fd, 0, buffer.span()); !status.is_ok()) {
     return std::unexpected(failure_at(status, "cannot read", path));
   }
