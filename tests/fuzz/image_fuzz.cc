@@ -142,9 +142,9 @@ void use(SimDatabase& db) {
 }  // namespace
 
 void fuzz_image(fuzz::Input input) {
-  static const std::array<Image, 2> kImages = {build(false), build(true)};
+  static const std::array<Image, 2> images = {build(false), build(true)};
   const auto mode = input.take<std::uint8_t>();
-  const Image& image = kImages[mode & 1U];
+  const Image& image = images[mode & 1U];
   const std::unique_ptr<SimDisk> disk = image.disk->clone();
   for (int count = 0; count < kMutationsMax && !input.is_empty(); ++count) mutate(*disk, image, input);
   if ((mode & 2U) != 0) fuzz::repair_image(*disk, SimDatabase::kDirectory);

@@ -69,7 +69,6 @@ Task<ShardRows> scan_on(ShardEngine* engine, Family family) {
   }
 }
 
-Task<Outcome<bool>> drop_on(DatabaseCore* core, std::string name) { co_return co_await core->drop_family(std::move(name)); }
 Task<Status> flush_on(ShardEngine* engine) { co_return co_await engine->flush(); }
 Task<Outcome<VerifyReport>> verify_on(DatabaseCore* core) { co_return co_await core->verify(); }
 Task<Outcome<VerifyReport>> scrub_on(DatabaseCore* core, ScrubOptions options) {
@@ -149,8 +148,6 @@ std::vector<std::string> SimDatabase::family_names() {
   }
   return names;
 }
-
-Outcome<bool> SimDatabase::drop_family(const std::string& name) { return world_->run(0, &drop_on, core_.get(), name); }
 
 Status SimDatabase::put(const Family& family, const std::string& key, const std::string& value, Durability durability) {
   const ShardId shard = family.shard_of(key);

@@ -61,7 +61,6 @@ class SimDatabase {
   Outcome<Family> open_family(const std::string& name);
   Outcome<bool> drop_family(const std::string& name);
   std::vector<std::string> family_names();
-  Outcome<bool> drop_family(const std::string& name);
   Status put(const Family& family, const std::string& key, const std::string& value, Durability durability = Durability::kSync);
   /// A batch of this shard alone.
   Status commit(ShardId shard, Batch& batch, Durability durability);
