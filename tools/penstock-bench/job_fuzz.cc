@@ -18,8 +18,7 @@ void fuzz_job(fuzz::Input input) {
       PENSTOCK_ASSERT_GT(job.clients, 0U);
       PENSTOCK_ASSERT_GT(job.iodepth, 0U);
       PENSTOCK_ASSERT_GT(job.batch, 0U);
-      PENSTOCK_ASSERT_GT(job.families, 0U);
-      PENSTOCK_ASSERT_GT(job.value_bytes_per_op(), 0U);
+      PENSTOCK_ASSERT_GT(job.cfs, 0U);
       (void)op_name(job.op);
     }
   } catch (const UsageError& error) {
