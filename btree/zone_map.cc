@@ -337,8 +337,12 @@ SpaceStats ZoneMap::stats() const noexcept {
   stats.free_bytes = free_.size() * std::uint64_t{kZoneBytes};
   stats.pinned_bytes = emptied_.size() * std::uint64_t{kZoneBytes};
   for (const auto& [key, early] : early_) stats.pinned_bytes += at(address_of(key)).is_in_use() ? 0 : kZoneBytes;
-  std::uint64_t room = std::uint64_t{page_zone_.room} * kPageBlockBytes;
-  for (const OpenZone& open : extent_zones_) room += std::uint64_t{open.room} * kPageBlockBytes;
+  // A zone that the pass has emptied is no longer in use, and stays open until the pass ends.
+  const auto room_of = [this](const OpenZone& open) {
+    return open.room > 0 && at(open.zone).is_in_use() ? std::uint64_t{open.room} * kPageBlockBytes : 0;
+  };
+  std::uint64_t room = room_of(page_zone_);
+  for (const OpenZone& open : extent_zones_) room += room_of(open);
   PENSTOCK_ASSERT_GE(stats.garbage_bytes, room);
   stats.garbage_bytes -= room;
   stats.free_bytes += room;

@@ -56,6 +56,23 @@ TEST(ZoneMap, AnEmptiedZoneIsFreeOnceNoSlotReachesIt) {
   EXPECT_TRUE(map.is_free(zone));
 }
 
+TEST(ZoneMap, StatsBeforeAPassEndsKnowThatItEmptiedAnOpenZone) {
+  ZoneMap map = make_map(8);
+  map.begin_pass(2);
+  const std::optional<Address> address = map.take_blocks(kPages, 1);
+  ASSERT_TRUE(address.has_value());
+  map.seal_pass();
+  map.keep_slots(2, 1);
+  map.end_pass(true);
+  const std::uint64_t free_bytes = map.stats().free_bytes;
+  map.begin_pass(3);
+  EXPECT_TRUE(map.release(*address, 1));
+  map.seal_pass();
+  EXPECT_EQ(map.stats().garbage_bytes, 0U);
+  EXPECT_EQ(map.stats().free_bytes, free_bytes - (kZoneBytes - kPageBlockBytes));
+  map.end_pass(false);
+}
+
 TEST(ZoneMap, APinBetweenFirstAndEmptiedKeepsAZoneAndOthersDoNot) {
   ZoneMap map = make_map(8);
   empty_pass(map, 2);
