@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::uint16_t kShards = 4;
 constexpr std::uint64_t kClientsPerShard = 16;
-constexpr std::uint64_t kCommitsWanted = 6000;
+constexpr std::uint64_t kCommitsWanted = 24000;
 
 struct Load {
   std::array<std::uint64_t, kShards> commits{};
