@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -64,6 +65,24 @@ TEST_F(LoadedData, NeverTakesADatabaseOfSomeoneElseAway) {
     ASSERT_TRUE(family.has_value());
     EXPECT_EQ(database.get(*family, "key").get(), "value");
   });
+}
+
+TEST_F(LoadedData, AStatusIsAPartOfWhatTheEndReports) {
+  const std::string text = "[write]\nop=put\nruntime=300ms\ndir=" + directory() +
+                           "\nreactors=2\nshards=2\nmemory_limit=64m\ndurability=written\nkeys=500\n";
+  const std::vector<Job> jobs = build_jobs(parse_job_text(text, "test.ini", {}), {});
+  std::vector<std::uint64_t> operations;
+  Session session;
+  const StatusReport status{.interval_ns = 10'000'000, .print = [&](const std::vector<JobResult>& so_far) {
+                              ASSERT_EQ(so_far.size(), 1U);
+                              operations.push_back(so_far.front().operations());
+                            }};
+  const std::vector<JobResult> results = run_jobs(session, jobs, Eta::kNever, nullptr, status);
+  session.close();
+  EXPECT_EQ(results.front().error, "");
+  ASSERT_FALSE(operations.empty());
+  EXPECT_TRUE(std::ranges::is_sorted(operations));
+  EXPECT_LE(operations.back(), results.front().operations());
 }
 
 }  // namespace

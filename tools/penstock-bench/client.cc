@@ -221,6 +221,19 @@ void ClientCore::note(OpKind kind, std::uint64_t start_ns, std::uint64_t end_ns,
   if (result_.log != nullptr) {
     result_.log->note(kind, end_ns - run_.measure_ns.load(std::memory_order_relaxed), end_ns - start_ns, tally.bytes);
   }
+  if (run_.status_ns > 0 && end_ns >= next_publish_ns_) {
+    publish(end_ns);
+  }
+}
+
+void ClientCore::publish(std::uint64_t at_ns) {
+  next_publish_ns_ = at_ns + run_.status_ns;
+  const std::lock_guard lock(result_.published.mutex);
+  for (std::size_t kind = 0; kind < kOpKinds; ++kind) {
+    if (result_.stats[kind] != nullptr) {
+      result_.published.stats[kind] = std::make_unique<OpStats>(*result_.stats[kind]);
+    }
+  }
 }
 
 void ClientCore::note_parts(OpKind kind, std::uint64_t begun_ns, std::uint64_t sent_ns, std::uint64_t end_ns) {

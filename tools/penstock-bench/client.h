@@ -49,7 +49,7 @@ class StartLine {
 /// What the clients of a job share.
 class Run {
  public:
-  explicit Run(const Load& with) : load(with) {}
+  explicit Run(const Load& with, std::uint64_t status_every_ns = 0) : load(with), status_ns(status_every_ns) {}
 
   /// Each client once, when it is ready: returns when its job begins.
   void start(StartLine& line);
@@ -64,6 +64,8 @@ class Run {
   void set_times(std::uint64_t now) noexcept;
 
   const Load& load;
+  const std::uint64_t status_ns;             ///< Clients publish their statistics so often; 0: never.
+  std::atomic<std::uint32_t> ended{0};       ///< Clients that have.
   std::atomic<std::uint64_t> start_ns{0};    ///< 0: not begun.
   std::atomic<std::uint64_t> measure_ns{0};  ///< From then on calls count.
   std::atomic<std::uint64_t> deadline_ns{kUnlimited};
@@ -127,6 +129,7 @@ class ClientCore {
  private:
   static KeySet key_set(Run& run, std::uint32_t client);
   void look_for_newest();
+  void publish(std::uint64_t at_ns);
 
   Run& run_;
   const Job& job_;
@@ -136,6 +139,7 @@ class ClientCore {
   Plan plan_;
   Pacer pacer_;
   std::uint64_t left_;
+  std::uint64_t next_publish_ns_ = 0;
   bool follows_newest_;
   std::string key_;
   std::string value_;

@@ -40,6 +40,7 @@ struct CommandLine {
   bool prints_json = false;  ///< The same.
   bool has_bins = false;     ///< JSON with the buckets of the histograms: json+.
   Eta eta;
+  std::uint64_t status_interval_ns = 0;  ///< 0: no status.
   Show show = Show::kNothing;
   std::string shown_key;  ///< --cmdhelp=KEY
   bool only_parses = false;

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <vector>
@@ -116,15 +117,37 @@ void write_hgrm(const CommandLine& line, const JobResult& result) {
   }
 }
 
+// A document of its own; one line where several follow on each other.
+std::string json_text(const CommandLine& line, const std::vector<JobResult>& results, const Machine& machine) {
+  const std::string text = json_report(results, machine, line.has_bins ? JsonBins::kWith : JsonBins::kWithout);
+  return line.status_interval_ns == 0 ? text : nlohmann::ordered_json::parse(text).dump() + "\n";
+}
+
+// Results of jobs that still run.
+StatusReport status_report(const CommandLine& line, const Machine& machine, std::uint32_t group, Output& output) {
+  return {.interval_ns = line.status_interval_ns, .print = [&, group](std::vector<JobResult> so_far) {
+            const std::vector<JobResult> results = merge_groups(std::move(so_far), group);
+            if (line.prints_json) {
+              output.print(json_text(line, results, machine));
+            }
+            for (const JobResult& result : results) {
+              if (line.prints_text) {
+                output.print("\nso far: " + text_report(result));
+              }
+            }
+          }};
+}
+
 // Jobs of the command line and the files, those of one run together.
-std::vector<JobResult> run_all(const CommandLine& line, const std::vector<Job>& jobs, Output& output) {
+std::vector<JobResult> run_all(const CommandLine& line, const std::vector<Job>& jobs, const Machine& machine, Output& output) {
   std::vector<JobResult> all;
   std::span<const Job> left = jobs;
   Session session;
   while (!left.empty() && !g_interrupted) {
     const std::size_t count = concurrent_jobs(left);
     const std::uint32_t group = all.empty() ? 0 : all.back().group_id + 1;
-    for (JobResult& result : merge_groups(run_jobs(session, left.first(count), line.eta), group)) {
+    const StatusReport status = status_report(line, machine, group, output);
+    for (JobResult& result : merge_groups(run_jobs(session, left.first(count), line.eta, nullptr, status), group)) {
       if (line.prints_text) {
         output.print("\n" + text_report(result));
       }
@@ -160,12 +183,12 @@ int run_and_report(const CommandLine& line, const std::vector<Job>& jobs) {
   if (line.prints_text) {
     output.print(fmt::format("penstock-bench {}\n{}", PENSTOCK_BENCH_VERSION, machine_text(machine)));
   }
-  const std::vector<JobResult> results = run_all(line, jobs, output);
+  const std::vector<JobResult> results = run_all(line, jobs, machine, output);
   if (line.prints_text) {
     output.print(run_status(results));
   }
   if (line.prints_json) {
-    output.print(json_report(results, machine, line.has_bins ? JsonBins::kWith : JsonBins::kWithout));
+    output.print(json_text(line, results, machine));
   }
   if (!line.json_path.empty()) {
     write_file(line.json_path, json_report(results, machine, line.has_bins ? JsonBins::kWith : JsonBins::kWithout));

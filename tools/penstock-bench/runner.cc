@@ -214,8 +214,15 @@ void add_up(const Load& load, const LoadResult& loaded, JobResult& result) {
 // The jobs of a run, which share a store: one step after the other, each for all jobs.
 class ConcurrentJobs {
  public:
-  ConcurrentJobs(Session& session, std::span<const Job> jobs, Eta eta, std::vector<JobResult>& results, Ledger* ledger)
-      : session_(session), jobs_(jobs), eta_(eta), results_(results), measurement_(session, jobs.front()), ledger_(ledger) {}
+  ConcurrentJobs(Session& session, std::span<const Job> jobs, Eta eta, std::vector<JobResult>& results, Ledger* ledger,
+                 const StatusReport& status)
+      : session_(session),
+        jobs_(jobs),
+        eta_(eta),
+        results_(results),
+        status_(status),
+        measurement_(session, jobs.front()),
+        ledger_(ledger) {}
 
   void run() {
     open();
@@ -270,10 +277,22 @@ class ConcurrentJobs {
       }
     }
     const bool writes = std::ranges::any_of(jobs_, &Job::writes);
-    loaded_ = run_loads(loads_, eta_, writes ? 'W' : 'R', [this] { measurement_.begin(); });
+    const StatusWatch watch{.interval_ns = status_.interval_ns,
+                            .at_status = [this](const std::vector<LoadResult>& so_far) { print_status(so_far); }};
+    loaded_ = run_loads(loads_, eta_, writes ? 'W' : 'R', [this] { measurement_.begin(); }, watch);
     for (std::size_t at = 0; at < jobs_.size(); ++at) {
       add_up(loads_[at], loaded_[at], results_[at]);
     }
+  }
+
+  void print_status(const std::vector<LoadResult>& so_far) {
+    measurement_.finish();
+    std::vector<JobResult> results = results_;
+    for (std::size_t at = 0; at < jobs_.size(); ++at) {
+      add_up(loads_[at], so_far[at], results[at]);
+      measurement_.put_into(results[at]);
+    }
+    status_.print(std::move(results));
   }
 
   void settle() {
@@ -338,6 +357,7 @@ class ConcurrentJobs {
   const std::span<const Job> jobs_;
   const Eta eta_;
   std::vector<JobResult>& results_;
+  const StatusReport& status_;
   Measurement measurement_;
   std::deque<Prepared> prepared_;
   std::vector<Load> loads_;
@@ -419,7 +439,8 @@ std::size_t concurrent_jobs(std::span<const Job> jobs) {
   return count;
 }
 
-std::vector<JobResult> run_jobs(Session& session, std::span<const Job> jobs, Eta eta, Ledger* ledger) {
+std::vector<JobResult> run_jobs(Session& session, std::span<const Job> jobs, Eta eta, Ledger* ledger,
+                                const StatusReport& status) {
   std::vector<JobResult> results(jobs.size());
   for (std::size_t at = 0; at < jobs.size(); ++at) {
     results[at].job = jobs[at];
@@ -432,7 +453,7 @@ std::vector<JobResult> run_jobs(Session& session, std::span<const Job> jobs, Eta
     } else if (ledger == nullptr && is_crash_check(jobs.front())) {
       run_crash_check(session, jobs.front(), eta, results.front());
     } else {
-      ConcurrentJobs(session, jobs, eta, results, ledger).run();
+      ConcurrentJobs(session, jobs, eta, results, ledger, status).run();
     }
   } catch (const std::exception& error) {
     const bool is_environment = dynamic_cast<const EnvironmentError*>(&error) != nullptr;

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -87,9 +88,16 @@ struct JobResult {
 /// How many jobs, from the first one on, run at the same time.
 std::size_t concurrent_jobs(std::span<const Job> jobs);
 
+/// Who wants results of jobs that still run, and how often.
+struct StatusReport {
+  std::uint64_t interval_ns = 0;  ///< 0: nobody.
+  std::function<void(std::vector<JobResult> so_far)> print;
+};
+
 /// Runs jobs at the same time: those that concurrent_jobs() counts. One result each.
 /// `ledger`: takes the counters of the job, which is one alone then, and nothing is verified.
-std::vector<JobResult> run_jobs(Session& session, std::span<const Job> jobs, Eta eta, Ledger* ledger = nullptr);
+std::vector<JobResult> run_jobs(Session& session, std::span<const Job> jobs, Eta eta, Ledger* ledger = nullptr,
+                                const StatusReport& status = {});
 
 /// Puts the results of a group of reporting into one, where its jobs want that (group_reporting).
 /// `first_group`: the number of the first one.

@@ -43,6 +43,7 @@ void run_client(Run& run, StartLine& line, std::uint32_t client, ClientResult& r
   std::uint64_t seen = run.end_ns;
   for (const std::uint64_t ended = now_ns(); seen < ended && !run.end_ns.compare_exchange_weak(seen, ended);) {
   }
+  ++run.ended;
 }
 
 // Operations that end the job; kUnlimited if only time does.
@@ -82,9 +83,9 @@ std::string status_text(const std::string& title, const SeriesCounts& counts) {
 // All jobs of a run: their threads, and what the main one sees of them.
 class Crowd {
  public:
-  explicit Crowd(std::span<const Load> loads) {
+  Crowd(std::span<const Load> loads, const StatusWatch& watch) : watch_(watch) {
     for (const Load& load : loads) {
-      runs_.emplace_back(load);
+      runs_.emplace_back(load, watch.interval_ns);
       totals_.push_back(total_steps(load.job));
       results_.emplace_back();
       clients_ += load.job.clients;
@@ -117,6 +118,7 @@ class Crowd {
         }
         series_base_ = totals();
         sampler.emplace([this] { return series_totals(); });
+        watch();
       } catch (...) {
         problem = std::current_exception();
         std::ranges::for_each(runs_, [](Run& run) { run.failed = true; });
@@ -206,6 +208,41 @@ class Crowd {
     return since;
   }
 
+  // Until all clients have ended, if somebody wants to know how far they are.
+  void watch() const {
+    constexpr std::uint64_t kNapNs = 5'000'000;
+    const auto has_ended = [](const Run& run) { return run.ended == run.load.job.clients; };
+    std::uint64_t next_ns = now_ns() + watch_.interval_ns;
+    while (watch_.interval_ns > 0 && !std::ranges::all_of(runs_, has_ended)) {
+      sleep_ns(kNapNs);
+      if (now_ns() >= next_ns) {
+        next_ns += watch_.interval_ns;
+        watch_.at_status(so_far());
+      }
+    }
+  }
+
+  std::vector<LoadResult> so_far() const {
+    std::vector<LoadResult> results;
+    for (std::size_t at = 0; at < runs_.size(); ++at) {
+      const Run& run = runs_[at];
+      LoadResult& result = results.emplace_back();
+      const std::uint64_t until_ns = run.ended == run.load.job.clients ? run.end_ns.load() : now_ns();
+      result.elapsed_ns = run.measure_ns > 0 && until_ns > run.measure_ns ? until_ns - run.measure_ns : 0;
+      for (const auto& client : results_[at].clients) {
+        auto copy = std::make_unique<ClientResult>();
+        const std::lock_guard lock(client->published.mutex);
+        for (std::size_t kind = 0; kind < kOpKinds; ++kind) {
+          if (client->published.stats[kind] != nullptr) {
+            copy->stats[kind] = std::make_unique<OpStats>(*client->published.stats[kind]);
+          }
+        }
+        result.clients.push_back(std::move(copy));
+      }
+    }
+    return results;
+  }
+
   ProgressSample sample() const {
     ProgressSample sum;
     double least = 1;
@@ -242,6 +279,7 @@ class Crowd {
     }
   }
 
+  const StatusWatch& watch_;
   std::deque<Run> runs_;
   std::vector<Run*> pointers_;
   std::vector<std::uint64_t> totals_;
@@ -286,8 +324,9 @@ std::vector<Family> open_families(Database& database, const Job& job) {
   return families;
 }
 
-std::vector<LoadResult> run_loads(std::span<const Load> loads, Eta eta, char letter, const std::function<void()>& at_measure) {
-  return Crowd(loads).run(eta, letter, at_measure);
+std::vector<LoadResult> run_loads(std::span<const Load> loads, Eta eta, char letter, const std::function<void()>& at_measure,
+                                  const StatusWatch& watch) {
+  return Crowd(loads, watch).run(eta, letter, at_measure);
 }
 
 }  // namespace penstock::bench

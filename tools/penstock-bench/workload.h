@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
@@ -66,12 +67,21 @@ struct OpStats {
 /// How many calls are in flight: 1, 2, up to 4, 8, 16, 32, and more.
 inline constexpr std::size_t kDepthLevels = 7;
 
+using StatsByKind = std::array<std::unique_ptr<OpStats>, kOpKinds>;  ///< Of the kinds in the job's mix.
+
+/// A client's statistics as they were a moment ago, for another thread to look at.
+struct PublishedStats {
+  std::mutex mutex;
+  StatsByKind stats;
+};
+
 struct ClientResult {
-  std::array<std::unique_ptr<OpStats>, kOpKinds> stats;  ///< Of the kinds in the job's mix.
-  std::array<std::uint64_t, kDepthLevels> depths{};      ///< When a call was issued, it included. All 0: one at a time.
-  std::unique_ptr<CallLog> log;                          ///< If log files are wanted.
-  std::uint64_t issued = 0;                              ///< Operations handed to the engine, acknowledged or not.
-  std::uint64_t behind_ns = 0;  ///< With a rate: how late the next call would have been when time was up.
+  StatsByKind stats;
+  PublishedStats published;
+  std::array<std::uint64_t, kDepthLevels> depths{};  ///< When a call was issued, it included. All 0: one at a time.
+  std::unique_ptr<CallLog> log;                      ///< If log files are wanted.
+  std::uint64_t issued = 0;                          ///< Operations handed to the engine, acknowledged or not.
+  std::uint64_t behind_ns = 0;                       ///< With a rate: how late the next call would have been when time was up.
   std::string error;
 };
 
@@ -95,6 +105,12 @@ struct LoadResult {
   std::string error;             ///< Of the first client that has one.
 };
 
+/// Who wants to know how far a run is, and how often; `at_status` is called on the thread that waits for the run.
+struct StatusWatch {
+  std::uint64_t interval_ns = 0;  ///< 0: nobody.
+  std::function<void(const std::vector<LoadResult>& so_far)> at_status;
+};
+
 /// Set by SIGINT: clients finish what is in flight and stop.
 extern std::atomic<bool> g_interrupted;
 /// Set by SIGUSR1: say on stderr how far the jobs are.
@@ -105,6 +121,7 @@ std::string family_name(const Job& job, std::uint32_t family);
 
 /// Runs all of them at the same time. `at_measure` is called on this thread when the first of them begins to be measured:
 /// before anything starts, if there is no ramp_time.
-std::vector<LoadResult> run_loads(std::span<const Load> loads, Eta eta, char letter, const std::function<void()>& at_measure);
+std::vector<LoadResult> run_loads(std::span<const Load> loads, Eta eta, char letter, const std::function<void()>& at_measure,
+                                  const StatusWatch& watch = {});
 
 }  // namespace penstock::bench
