@@ -379,8 +379,9 @@ EngineSim::Found EngineSim::check_all(Boot& boot) const {
 
 void EngineSim::adopt(Found found) {
   families_ = std::move(found.families);
-  for (ShardId shard = 0; shard < found.shards.size(); ++shard) {
-    models_[shard].adopt(std::move(found.shards[shard]));
+  ShardId shard = 0;
+  for (auto& each : found.shards) {
+    models_[shard++].adopt(std::move(each));
   }
 }
 

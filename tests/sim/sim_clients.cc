@@ -472,7 +472,7 @@ Task<> EngineSim::read_once(ShardId shard, base::Random random) {
   if (families.empty()) {
     co_return;
   }
-  const Family family = families[random.below(families.size())];
+  const Family& family = families[random.below(families.size())];
   switch (random.below(3)) {
     case 0:
       co_await scan_some(shard, family, random);

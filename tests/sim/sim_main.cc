@@ -61,13 +61,16 @@ bool take(Arguments& arguments, std::string_view option, const std::string& valu
 bool parse(int count, char** texts, Arguments& arguments) {
   for (int index = 1; index < count; ++index) {
     const std::string_view option = texts[index];
+    const bool has_value = index + 1 < count;
     if (option == "--trace") {
       arguments.prints_trace = true;
     } else if (option == "--all-marks") {
       arguments.wants_all_marks = true;
     } else if (option == "--as-it-is") {
       arguments.makes_small = false;
-    } else if (index + 1 == count || !take(arguments, option, texts[++index])) {
+    } else if (has_value && take(arguments, option, texts[index + 1])) {
+      ++index;
+    } else {
       std::fprintf(stderr, "penstock-sim: bad argument %s\n", texts[index]);
       return false;
     }
