@@ -168,8 +168,8 @@ Task<Status> ShardEngine::flush_once() {
 
 /// Shard-I7.
 Task<Status> ShardEngine::carry_damaged(const Generation& generation) {
-  // An entry may be half as large as a record.
-  const std::uint64_t batch_bytes = std::min<std::uint64_t>(256_KiB, part_.log().record_payload_bytes_max() / 2);
+  const std::uint64_t bytes_max = part_.log().record_payload_bytes_max();
+  const std::uint64_t batch_bytes = std::min<std::uint64_t>(256_KiB, bytes_max);
   const std::vector<FamilyId> present = generation.memtable.families();
   std::uint64_t bytes = 0;
   for (const auto& [family, damage] : flusher_->damaged()) {
@@ -189,8 +189,16 @@ Task<Status> ShardEngine::carry_damaged(const Generation& generation) {
         const memtable::Memtable::Version version = cursor.newest();
         const auto put = version.is_reference ? engine::OperationKind::kPutExtent : engine::OperationKind::kPut;
         const auto kind = version.is_delete ? engine::OperationKind::kRemove : put;
+        const std::size_t bytes_before = payload.size();
         engine::encode_operation({.kind = kind, .family = family, .key = cursor.key(), .value = version.value}, payload);
+        if (payload.size() > bytes_max) {
+          payload.resize(bytes_before);
+          break;
+        }
         ++operations;
+      }
+      if (operations == 0 && cursor.valid()) {  // Written when the log's segments were larger.
+        co_return Status(Code::kTooLarge).with_shard(id_);
       }
       if (operations == 0) {
         continue;

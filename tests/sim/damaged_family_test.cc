@@ -135,6 +135,22 @@ TEST_F(DamagedFamily, IsCarriedByTheFlushOfAClose) {
 }
 
 /// What is pending goes to the log again and again; that the log waits for its next segment is no full disk.
+/// Found by `./dev sim --seed 111`: two entries, each of which a record of the log can hold, and which together it cannot.
+TEST_F(DamagedFamily, IsCarriedInRecordsThatItsLogCanHold) {
+  const auto bytes_of = [](int row) { return row % 2 == 0 ? std::size_t{15'000} : std::size_t{20'000}; };
+  segment_bytes_ = 64_KiB;  // A record holds 32 KiB.
+  reopen();
+  break_leaf();
+  for (int row = 0; row < 4; ++row) {
+    put(sick_, key_of(500) + std::to_string(row), std::string(bytes_of(row), 'p'));
+  }
+  EXPECT_EQ(db_->flush(0).code(), Code::kCorruption);
+  reopen();
+  for (int row = 0; row < 4; ++row) {
+    EXPECT_EQ(db_->get(sick_, key_of(500) + std::to_string(row))->size(), bytes_of(row));
+  }
+}
+
 TEST_F(DamagedFamily, IsNotTakenForAFullDisk) {
   segment_bytes_ = 64_KiB;
   reopen();
