@@ -205,7 +205,7 @@ TEST_F(LogTest, SegmentsAreRecycledOnceEveryShardIsPastThem) {
 TEST_F(LogTest, WhatIsTooMuchIsRemovedOneSegmentAfterTheOther) {
   boot();
   open_and_start();
-  for (std::uint32_t index = 0; disk_.list_files().size() < 16; ++index) ASSERT_TRUE(append(0, 3000).is_ok());
+  while (disk_.list_files().size() < 16) ASSERT_TRUE(append(0, 3000).is_ok());
   ASSERT_TRUE(settle().is_ok());
   release_all(user_->log().seal());
   ASSERT_TRUE(commit(0, 100).is_ok());  // Says so.

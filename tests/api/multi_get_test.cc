@@ -107,7 +107,9 @@ TEST_F(MultiGetTest, OfAHundredColdKeysTakesFarFewerSystemCallsThanAHundredGets)
   }
   after = metrics();
   EXPECT_GE(after.enters - before.enters, static_cast<std::uint64_t>(kKeys));
-  EXPECT_LT(enters_of_one_call, static_cast<std::uint64_t>(kKeys) / 2);  // Some of them are the metrics' own.
+  if (runtime_->io_backend().starts_with("io_uring")) {                    // Without, each read is a call, side by side or not.
+    EXPECT_LT(enters_of_one_call, static_cast<std::uint64_t>(kKeys) / 2);  // Some of them are the metrics' own.
+  }
 }
 
 TEST_F(MultiGetTest, RefusesAsAWholeWhatIsNoKey) {
