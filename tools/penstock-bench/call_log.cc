@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <iterator>
 #include <map>
+#include <tuple>
 
 namespace penstock::bench {
 namespace {
@@ -105,7 +106,8 @@ std::string latency_log_text(std::span<const CallLog* const> logs) {
   for (const CallLog* log : logs) {
     lines.insert(lines.end(), log->lines().begin(), log->lines().end());
   }
-  std::ranges::stable_sort(lines, {}, &CallLog::Line::at_ns);
+  std::ranges::sort(lines, {},
+                    [](const CallLog::Line& line) { return std::tuple(line.at_ns, line.latency_ns, line.kind, line.bytes); });
   fmt::memory_buffer text;
   for (const CallLog::Line& line : lines) {
     fmt::format_to(std::back_inserter(text), "{}, {}, {}, {}, 0\n", line.at_ns / kNsPerMs, line.latency_ns, index_of(line.kind),

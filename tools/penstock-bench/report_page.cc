@@ -325,7 +325,13 @@ std::string report_page(const std::vector<ResultFile>& files) {
     }
   }
   for (Workload& workload : workloads) {
-    std::ranges::stable_sort(workload.jobs, {}, [](const Shown& shown) { return engine_rank(shown.job->engine); });
+    const auto rank = [](const Shown& shown) { return engine_rank(shown.job->engine); };
+    std::vector<Shown> ordered;  // Those of one engine in the order of the files.
+    for (Shown& shown : workload.jobs) {
+      const auto place = std::ranges::upper_bound(ordered, rank(shown), {}, rank);
+      ordered.insert(place, std::move(shown));
+    }
+    workload.jobs = std::move(ordered);
   }
   std::string body = header_of(files, workloads);
   for (std::size_t at = 0; at < workloads.size(); ++at) {
