@@ -22,6 +22,7 @@
 #include <string>
 
 #include "base/random.h"
+#include "base/sanitizer.h"
 #include "penstock/db.h"
 #include "tests/crash/kernel_image.h"
 
@@ -337,6 +338,10 @@ INSTANTIATE_TEST_SUITE_P(Images, KernelFileSystem, ::testing::Values("ext4", "xf
 // --- anywhere ---
 
 TEST(KernelLimits, FewOpenFilesGiveAnErrorOrAWorkingDatabase) {
+  // The sanitizers look at memory through a pipe of their own: without a descriptor for it they take good objects for bad ones.
+  if (base::kHasAddressSanitizer) {
+    GTEST_SKIP() << "the sanitizers need descriptors themselves";
+  }
   int opened = 0;
   int refused = 0;
   for (const rlim_t files : {8U, 12U, 16U, 20U, 24U, 28U, 32U, 40U, 64U}) {
