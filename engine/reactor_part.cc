@@ -242,6 +242,8 @@ void ReactorPart::on_memtable_growth(std::uint64_t before, std::uint64_t after) 
   }
 }
 
+void ReactorPart::on_carried_growth(std::uint64_t bytes) { memtable_bytes_ += bytes; }
+
 bool ReactorPart::has_much_active() const noexcept { return active_bytes_ >= gate_.limit_bytes() / 100 * kActivePercent; }
 
 void ReactorPart::freeze_largest() {

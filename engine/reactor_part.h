@@ -93,6 +93,8 @@ class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
   // --- memory and admission ---
   MemoryGate::Verdict admit_memory(std::uint64_t bytes);
   void on_memtable_growth(std::uint64_t before, std::uint64_t after);
+  /// Of entries that a flush has carried from one memtable to the next: no reason to freeze that one.
+  void on_carried_growth(std::uint64_t bytes);
   PassTurns& pass_turns() noexcept { return pass_turns_; }
   /// A shard's pass is to free so much; it has ended, and did or did not.
   void on_pass_begun(ShardId shard, std::uint64_t bytes);
@@ -166,7 +168,7 @@ class ReactorPart final : public wal::LogListener, public flush::FamilyFilter {
   btree::WriteBudget write_budget_;
   std::uint64_t share_set_ns_ = 0;
   std::uint64_t memtable_bytes_ = 0;
-  std::uint64_t active_bytes_ = 0;  // Of memtable_bytes_, what is not frozen.
+  std::uint64_t active_bytes_ = 0;  // Of memtable_bytes_, what is not frozen and not carried.
   AdmissionTimer admission_timer_;
   base::RingQueue<detail::ShardEngine*> line_;  // For each commit that waits its shard.
   bool draining_ = false;

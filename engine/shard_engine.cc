@@ -325,6 +325,11 @@ void ShardEngine::apply(engine::CommitCall& call) {
   ++commits_;
   operations_ += call.operation_count;
   const bool is_full_of_extents = active_->early.bytes() >= engine::kEarlyBytesMax;
+  if (call.is_carried) {  // Frozen for what it brings it would only be carried again, for ever.
+    active_->carried_bytes += memtable.memory_bytes() - bytes_before;
+    part_.on_carried_growth(memtable.memory_bytes() - bytes_before);
+    return;
+  }
   part_.on_memtable_growth(bytes_before, memtable.memory_bytes());  // May freeze this memtable: last.
   if (is_full_of_extents) {
     freeze();

@@ -133,7 +133,8 @@ class ShardEngine {
 
   /// Whether commits that are in no log wait for a flush: a clean close needs it.
   bool has_unlogged() const noexcept { return unlogged_ > superblock().applied.sequence; }
-  std::uint64_t active_bytes() const noexcept { return active_->memtable.memory_bytes(); }
+  /// Of the active memtable, what freezing it can give back.
+  std::uint64_t active_bytes() const noexcept { return active_->memtable.memory_bytes() - active_->carried_bytes; }
   /// Of all its memtables.
   std::uint64_t held_bytes() const noexcept;
   /// Its flush met what no other try will mend (a damaged page): its memtables stay until the next opening.
@@ -147,7 +148,8 @@ class ShardEngine {
 
     memtable::Memtable memtable;
     btree::AppliedPosition applied;
-    engine::EarlyExtents early;  // That its references name.
+    engine::EarlyExtents early;       // That its references name.
+    std::uint64_t carried_bytes = 0;  // Of its memory, for damaged families' entries that an earlier one has carried here.
   };
   using GenerationList = std::vector<std::shared_ptr<const Generation>>;
   std::shared_ptr<Generation> make_generation() const;

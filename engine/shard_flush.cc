@@ -45,7 +45,7 @@ void ShardEngine::freeze() {
   }
   const wal::Position end = part_.log().seal();
   active_->applied = {.epoch = end.epoch, .offset = end.offset, .sequence = assigned_};
-  part_.active_bytes_ -= active_->memtable.memory_bytes();
+  part_.active_bytes_ -= active_bytes();
   frozen_.push_back(std::exchange(active_, make_generation()));
   work_.notify_all();
 }

@@ -134,6 +134,22 @@ TEST_F(DamagedFamily, IsCarriedByTheFlushOfAClose) {
   EXPECT_EQ(*db_->get(sick_, key_of(501)), "pending too");
 }
 
+/// Found by `./dev sim --seed 5283`: what is pending filled the next memtable as far as it had filled the one before, which
+/// froze that one too, and so on for ever.
+TEST_F(DamagedFamily, ComesToRestWithMoreThanAMemtablePending) {
+  break_leaf();
+  Status status;
+  for (int row = 0; status.is_ok() && row < 1000; ++row) {
+    status = db_->put(sick_, key_of(500) + std::to_string(row), std::string(15'000, 'p'));
+  }
+  EXPECT_FALSE(status.is_ok()) << "what may be pending has an end";
+  db_->world().run_for(100'000'000);
+  const std::uint64_t flushes = db_->metrics().flushes;
+  db_->world().run_for(1'000'000'000);
+  EXPECT_LE(db_->metrics().flushes, flushes + 2);
+  EXPECT_EQ(*db_->get(sick_, key_of(500) + "0"), std::string(15'000, 'p'));
+}
+
 /// What is pending goes to the log again and again; that the log waits for its next segment is no full disk.
 /// Found by `./dev sim --seed 111`: two entries, each of which a record of the log can hold, and which together it cannot.
 TEST_F(DamagedFamily, IsCarriedInRecordsThatItsLogCanHold) {
