@@ -19,7 +19,6 @@ import json
 import pathlib
 import re
 import statistics
-import subprocess
 import sys
 import tempfile
 
@@ -28,6 +27,7 @@ sys.path.insert(0, str(ROOT))
 sys.dont_write_bytecode = True
 
 from bench import compare_sets  # noqa: E402
+from bench.program import Failed, built_engines, run  # noqa: E402
 
 JOBS = ROOT / "bench/jobs"
 PENSTOCK = "penstock"
@@ -67,23 +67,6 @@ NOT_COMPARED = re.compile(r"(^|-)(fill|warming|loading)(-|$)")
 PEAK_ROUNDS = 3
 PEAK_SECONDS = 30
 PERCENTILES = {"p50": "50.000000", "p99": "99.000000", "p99.9": "99.900000", "p99.99": "99.990000"}
-
-
-class Failed(Exception):
-    """A program did not do its work; the message holds what it said."""
-
-
-def run(command):
-    result = subprocess.run([str(word) for word in command], capture_output=True, text=True)
-    if result.returncode != 0:
-        raise Failed(f"{' '.join(map(str, command))}\nended with {result.returncode}\n{result.stdout}{result.stderr}")
-    return result.stdout
-
-
-def built_engines(options):
-    """{name: version} of what penstock-bench was built with."""
-    lines = run([options.build / "bin/penstock-bench", "--enghelp"]).splitlines()
-    return {name: version for name, version in (line.split(maxsplit=1) for line in lines) if not version.startswith("not built in")}
 
 
 def run_jobs(options, workload, engine, settings=()):
@@ -284,7 +267,7 @@ def main(arguments):
     options.dir.mkdir(parents=True, exist_ok=True)
     all_figures = {}
     try:
-        options.engines = built_engines(options)
+        options.engines = built_engines(options.build)
         for workload in options.workloads:
             all_figures[workload] = MEASURES.get(workload, compare)(options, workload)
     except (Failed, OSError) as failure:

@@ -5,7 +5,7 @@
 A row is one job of penstock-bench, told to each engine in the same words. In each round every engine runs every row, row by row and the
 engines in turn, another one first each time, so that a busy disk or neighbour meets all. The table has medians, the least and the most, and
 how many times as fast Penstock is (for a time: how many times as short). --docs writes it into docs/benchmarks.md, between the marks of
-the set. quick takes under 3 minutes on two cores, full under 25.
+the set. quick takes under 3 minutes on two cores; full is sized for under 25 and was not run whole yet.
 """
 
 import argparse
@@ -20,6 +20,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+from bench.program import Failed, built_engines, run
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 JOBS = ROOT / "bench/jobs"
@@ -111,23 +113,6 @@ FULL = (
 )
 
 SETS = {"quick": (QUICK, 1), "full": (FULL, 3)}  # Rows, rounds.
-
-
-class Failed(Exception):
-    """A program did not do its work; the message holds what it said."""
-
-
-def run(command):
-    result = subprocess.run([str(word) for word in command], capture_output=True, text=True)
-    if result.returncode != 0:
-        raise Failed(f"{' '.join(map(str, command))}\nended with {result.returncode}\n{result.stdout[-4000:]}{result.stderr[-4000:]}")
-    return result.stdout
-
-
-def built_engines(options):
-    """{name: version} of what penstock-bench was built with."""
-    lines = run([options.build / "bin/penstock-bench", "--enghelp"]).splitlines()
-    return {name: version for name, version in (line.split(maxsplit=1) for line in lines) if not version.startswith("not built in")}
 
 
 def command_of(options, row, engine, report):
@@ -301,7 +286,7 @@ def parse_options(arguments):
 
 
 def choose_engines(options):
-    options.versions = built_engines(options)
+    options.versions = built_engines(options.build)
     wanted = options.engine or PEERS
     missing = [engine for engine in wanted if engine not in options.versions]
     if missing:
