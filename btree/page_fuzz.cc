@@ -55,7 +55,7 @@ void rebuild(const NodeView& node, std::span<const std::byte> page, FamilyId fam
                            .blocks = static_cast<std::uint8_t>(page.size() / kPageBlockBytes),
                            .codec = 0,
                            .flags = built.flags,
-                           .birth = 1,
+                           .birth = base::load<PageHeader>(page).birth.get(),  // Not before what its cells name.
                            .entries = built.entries,
                            .checksum = 0};
   auto header = base::load<PageHeader>(made);

@@ -24,5 +24,7 @@ penstock_fuzz(${CMAKE_SOURCE_DIR}/tests/fuzz/image_fuzz.cc ${CMAKE_SOURCE_DIR}/t
 set(bench ${CMAKE_SOURCE_DIR}/tools/penstock-bench)
 file(GLOB job_sources CONFIGURE_DEPENDS ${bench}/job*.cc ${bench}/store_options*.cc)
 list(FILTER job_sources EXCLUDE REGEX "_fuzz\\.cc$")
-penstock_fuzz(${bench}/job_fuzz.cc ${job_sources} ${bench}/peer.cc ${bench}/key_distribution.cc ${bench}/schedule.cc)
+penstock_fuzz(${bench}/job_fuzz.cc ${job_sources} ${bench}/peer.cc ${bench}/key_distribution.cc ${bench}/schedule.cc
+              ${bench}/value_sizes.cc)
 target_link_libraries(job_fuzz PRIVATE fmt::fmt)
+target_compile_definitions(job_fuzz PRIVATE PENSTOCK_BENCH_VERSION="${PROJECT_VERSION}")
