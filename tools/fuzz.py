@@ -67,7 +67,8 @@ def command(root, build, target, seconds):
     work.mkdir(parents=True, exist_ok=True)
     for index, seed in enumerate(seeds(root, target)):
         (work / f"seed-{index}").write_bytes(seed)
-    return [build / "bin" / target, f"-max_total_time={seconds}", f"-timeout={INPUT_SECONDS_MAX}",
+    duration = f"-max_total_time={seconds}" if seconds > 0 else "-runs=0"  # All that is known, and nothing new.
+    return [build / "bin" / target, duration, f"-timeout={INPUT_SECONDS_MAX}",
             f"-rss_limit_mb={MEMORY_MEGABYTES_MAX}", f"-max_len={LENGTH_MAX.get(target, 4096)}", "-print_final_stats=1",
             f"-artifact_prefix={build}/{target}-", *(WHOLE_DATABASE if target in ("image_fuzz", "store_fuzz") else ["-use_value_profile=1"]), work, *([kept] if kept.is_dir() else [])]
 
@@ -93,12 +94,16 @@ def run_one(root, build, target, seconds, environment):
 
 
 def run(root, build, names, seconds, jobs, environment):
-    """Runs targets side by side; `seconds` None: TARGET_SECONDS. Prints a line each; returns the names of those that failed."""
+    """Runs targets side by side; `seconds` None: TARGET_SECONDS; 0: the known inputs alone. Prints a line each; returns the names of those that failed."""
     failed = []
+
+    def time_of(name):
+        return TARGET_SECONDS.get(name, DECODER_SECONDS) if seconds is None else seconds
+
     # The longest first, so that none is left alone at the end.
     names = sorted(names, key=lambda name: -TARGET_SECONDS.get(name, DECODER_SECONDS))
     with concurrent.futures.ThreadPoolExecutor(max_workers=jobs) as pool:
-        futures = [pool.submit(run_one, root, build, name, seconds or TARGET_SECONDS.get(name, DECODER_SECONDS), environment) for name in names]
+        futures = [pool.submit(run_one, root, build, name, time_of(name), environment) for name in names]
         for future in concurrent.futures.as_completed(futures):
             name, is_fine, text = future.result()
             print(text if is_fine else f"FAILED {name}\n{text}", flush=True)
