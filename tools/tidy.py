@@ -333,11 +333,11 @@ def check_words(source):
         for pattern, why in BANNED_WORDS:
             if found := re.search(pattern, line):
                 yield Finding(source.path, number, f"`{found[0]}`: {why}")
-        if line != line.rstrip() and not source.path.startswith(BINARY_FOLDERS):
+        if line != line.rstrip():
             yield Finding(source.path, number, "trailing white space")
         if "\t" in line and not source.path.endswith((".mk", "Makefile")):
             yield Finding(source.path, number, "a tab")
-    if source.text and not source.text.endswith("\n") and not source.path.startswith(BINARY_FOLDERS):
+    if source.text and not source.text.endswith("\n"):
         yield Finding(source.path, len(source.lines), "no newline at the end")
     if len(source.text) > FILE_BYTES_MAX:
         yield Finding(source.path, 1, f"file over {FILE_BYTES_MAX // 1024} KiB")
@@ -448,7 +448,7 @@ def repository_files(root):
 def read_repository(root):
     texts, findings = {}, []
     for name in repository_files(root):
-        if pathlib.PurePosixPath(name).suffix not in TEXT_SUFFIXES:
+        if pathlib.PurePosixPath(name).suffix not in TEXT_SUFFIXES or name.startswith(BINARY_FOLDERS):
             texts[name] = ""
             if (root / name).stat().st_size > FILE_BYTES_MAX:
                 findings.append(Finding(name, 1, f"file over {FILE_BYTES_MAX // 1024} KiB"))
@@ -457,8 +457,7 @@ def read_repository(root):
             texts[name] = (root / name).read_text(encoding="utf-8")
         except UnicodeDecodeError:
             texts[name] = ""
-            if not name.startswith(BINARY_FOLDERS):
-                findings.append(Finding(name, 1, "not UTF-8 text"))
+            findings.append(Finding(name, 1, "not UTF-8 text"))
     return texts, findings
 
 
